@@ -1,1 +1,25 @@
+//! **shortfall**: a Monte Carlo stress engine for margin.
+//!
+//! Portfolios go in, fat-tailed jump-diffusion paths are simulated, every position is revalued on
+//! every path, and Expected Shortfall margins with their standard errors come out. The CPU engine
+//! and the WGSL compute shaders produce the same bits in f32; the CPU in f64 is the reference.
+//!
+//! Data goes one way: [`scenario`] (YAML, checked) names a [`market`] and a [`portfolio`] of
+//! [`instrument`]s; an [`engine`] simulates, revalues, nets and collects tails; [`risk`] turns
+//! tails into figures with standard errors; [`margin`] applies the margin rules; [`run`] does it
+//! for every case; [`report`] writes it down.
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
+pub mod engine;
+pub mod fault;
+pub mod instrument;
+pub mod margin;
+pub mod market;
+pub mod numeric;
+pub mod portfolio;
+pub mod risk;
+pub mod scenario;
+pub mod table;
+pub mod units;
+pub mod yaml;

@@ -1,0 +1,97 @@
+//! Stage 2: profit of every row on a block of paths. The twin of `shaders/revalue.wgsl`.
+
+use super::model::{CurveTerms, Model, Row};
+use crate::engine::{BLOCK, FACTORS};
+use crate::instrument::Settlement;
+use crate::instrument::black::{Variance, option_value};
+use crate::numeric::Real;
+
+/// Path quantities of a curve point, one group of lanes.
+#[derive(Clone, Copy, Default)]
+struct Quantities<R> {
+    /// Log return of the forward.
+    g: R,
+    u: R,
+    v: R,
+    /// Factor on total volatility, and one over it.
+    level: R,
+    inverse_level: R,
+    /// `expm1` of the numeraire's log return, and one over its price on the path.
+    numeraire: [R; 2],
+}
+
+/// Profit of one unit of every row, `pnl` is `[row][BLOCK]`.
+#[inline(always)]
+pub fn revalue<R: Real>(model: &Model<R::Scalar>, factors: &[R::Scalar], pnl: &mut [R::Scalar]) {
+    let per_observation = model.assets * FACTORS * BLOCK;
+    for curve in &model.curves {
+        let factors = &factors[curve.observation * per_observation..][..per_observation];
+        for group in 0..BLOCK / R::LANES {
+            let start = group * R::LANES;
+            let quantities = quantities::<R>(model, curve, factors, start);
+            for row in curve.rows.clone() {
+                let profit = profit(&model.rows[row], &quantities);
+                let profit = match model.numeraire {
+                    Some(_) => in_numeraire(profit, &model.rows[row], &quantities),
+                    None => profit,
+                };
+                profit.store(&mut pnl[row * BLOCK + start..]);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn quantities<R: Real>(
+    model: &Model<R::Scalar>,
+    curve: &CurveTerms<R::Scalar>,
+    factors: &[R::Scalar],
+    start: usize,
+) -> Quantities<R> {
+    let factor = |asset: usize, k: usize| R::load(&factors[(asset * FACTORS + k) * BLOCK + start..]);
+    let x = factor(curve.asset, 0);
+    let basis_move = R::splat(curve.basis_years) * factor(curve.asset, 2) + R::splat(curve.carry);
+    let g = x + basis_move;
+    let (u, v) = match curve.settlement {
+        Settlement::Linear => (g.expm1(), R::default()),
+        Settlement::Inverse => (x.expm1(), (-basis_move).expm1()),
+    };
+    let mut quantities = Quantities { g, u, v, ..Quantities::default() };
+    if let Some(volatility_factor) = curve.volatility_factor {
+        let shift = R::splat(volatility_factor) * factor(curve.asset, 1);
+        quantities.level = shift.exp();
+        quantities.inverse_level = (-shift).exp();
+    }
+    if let Some((asset, inverse_spot)) = model.numeraire {
+        let x = factor(asset, 0);
+        quantities.numeraire = [x.expm1(), R::splat(inverse_spot) * (-x).exp()];
+    }
+    quantities
+}
+
+#[inline(always)]
+fn profit<R: Real>(row: &Row<R::Scalar>, q: &Quantities<R>) -> R {
+    let linear = R::splat(row.u) * q.u + R::splat(row.v) * q.v;
+    let linear = linear + R::splat(row.offset);
+    let Some(option) = &row.option else { return linear };
+    let variance = Variance {
+        a: R::splat(option.variance.a),
+        b: R::splat(option.variance.b),
+        rho: R::splat(option.variance.rho),
+        m: R::splat(option.variance.m),
+        sigma_squared: R::splat(option.variance.sigma_squared),
+    };
+    let k = R::splat(option.log_moneyness) - q.g;
+    let forward = R::splat(option.forward) + R::splat(option.forward) * q.u;
+    let strike = R::splat(option.strike) + R::splat(option.strike) * q.v;
+    let value =
+        option_value(R::splat(option.sign), forward, strike, k, variance.at(k), q.level, q.inverse_level);
+    linear + (value - R::splat(option.base))
+}
+
+/// `((V + P)/S' - V/S)` for profit `P`, value now `V` and the numeraire's price `S`, `S'`.
+#[inline(always)]
+fn in_numeraire<R: Real>(profit: R, row: &Row<R::Scalar>, q: &Quantities<R>) -> R {
+    let [growth, inverse_price] = q.numeraire;
+    (profit - R::splat(row.market_value) * growth) * inverse_price
+}

@@ -1,0 +1,206 @@
+//! Stage 1: factors of a block of paths at every observation. The twin of `shaders/simulate.wgsl`.
+
+use super::model::{Law, Model, Source, Steps};
+use crate::engine::mixing;
+use crate::engine::{BLOCK, FACTORS};
+use crate::numeric::{Float, Real, Word};
+
+/// Streams of the counter's last word: what a random word is for. The low bits count blocks of
+/// four words.
+pub mod stream {
+    /// Normals of the assets' shocks.
+    pub const SPOT: u32 = 0;
+    /// Normals of the volatility levels.
+    pub const LEVEL: u32 = 1 << 16;
+    /// Normals of the bases.
+    pub const BASIS: u32 = 2 << 16;
+    /// Mixing variables.
+    pub const MIXING: u32 = 3 << 16;
+    /// Number of jumps.
+    pub const JUMP_COUNT: u32 = 4 << 16;
+    /// One block for each jump: source, two words of size, time.
+    pub const JUMP: u32 = 5 << 16;
+}
+
+/// A path's state in lanes, one entry an asset. Made once for a thread.
+pub struct State<R> {
+    x: Vec<R>,
+    level: Vec<R>,
+    basis: Vec<R>,
+    normal: Vec<R>,
+    shock: Vec<R>,
+    mixing: Vec<R>,
+}
+
+impl<R: Real> State<R> {
+    pub fn new<S>(model: &Model<S>) -> Self {
+        // Normals come four at a time.
+        let padded = model.assets.next_multiple_of(4);
+        let zeros = |n: usize| vec![R::default(); n];
+        Self {
+            x: zeros(model.assets),
+            level: zeros(model.assets),
+            basis: zeros(model.assets),
+            normal: zeros(padded),
+            shock: zeros(model.assets),
+            mixing: zeros(model.mixing.len()),
+        }
+    }
+}
+
+/// Simulates `BLOCK` paths from `first` on; `factors` is `[observation][asset][factor][BLOCK]`.
+#[inline(always)]
+pub fn simulate<R>(model: &Model<R::Scalar>, state: &mut State<R>, first: u64, factors: &mut [R::Scalar])
+where
+    R: Real,
+    R::Scalar: Real<Scalar = R::Scalar, Word = u32>,
+{
+    let per_observation = model.assets * FACTORS * BLOCK;
+    for group in 0..BLOCK / R::LANES {
+        let path = first + (group * R::LANES) as u64;
+        let mut low = R::Word::splat(path as u32);
+        for lane in 0..R::LANES {
+            low.set_lane(lane, path as u32 + lane as u32);
+        }
+        let path = [low, R::Word::splat((path >> 32) as u32)];
+        for states in [&mut state.x, &mut state.level, &mut state.basis] {
+            states.fill(R::default());
+        }
+        for (observation, steps) in model.observations.iter().enumerate() {
+            for step in 0..steps.steps {
+                step_once(model, state, steps, path, steps.first_step + step);
+            }
+            let factors = &mut factors[observation * per_observation..];
+            for asset in 0..model.assets {
+                for (factor, value) in
+                    [state.x[asset], state.level[asset], state.basis[asset]].into_iter().enumerate()
+                {
+                    let start = (asset * FACTORS + factor) * BLOCK + group * R::LANES;
+                    value.store(&mut factors[start..]);
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn step_once<R>(model: &Model<R::Scalar>, state: &mut State<R>, steps: &Steps<R::Scalar>, path: [R::Word; 2], step: u32)
+where
+    R: Real,
+    R::Scalar: Real<Scalar = R::Scalar, Word = u32>,
+{
+    let draw = |stream: u32| {
+        R::Word::philox4x32_10([path[0], path[1], R::Word::splat(step), R::Word::splat(stream)], model.seed)
+    };
+    normals(&draw, stream::SPOT, &mut state.normal);
+    for (group, table) in model.mixing.iter().enumerate() {
+        let word = draw(stream::MIXING + group as u32 / 4)[group % 4];
+        for lane in 0..R::LANES {
+            state.mixing[group].set_lane(lane, mixing::evaluate(table, word.lane(lane)));
+        }
+    }
+    for asset in 0..model.assets {
+        let row = &model.cholesky[asset * model.assets..][..=asset];
+        let mut shock = R::splat(row[0]) * state.normal[0];
+        for (weight, normal) in row.iter().zip(&state.normal).skip(1) {
+            shock = shock + R::splat(*weight) * *normal;
+        }
+        state.shock[asset] = match model.mixing_group[asset] {
+            Some(group) => state.mixing[group] * shock,
+            None => shock,
+        };
+    }
+    for (asset, terms) in steps.terms.iter().enumerate() {
+        let diffusion = R::splat(terms.drift) + R::splat(terms.sd) * state.shock[asset];
+        state.x[asset] = state.x[asset] + diffusion;
+    }
+    if model.volatility_moves {
+        normals(&draw, stream::LEVEL, &mut state.normal);
+        for (asset, terms) in steps.terms.iter().enumerate() {
+            let kept = R::splat(terms.decay) * state.level[asset];
+            let moved = R::splat(terms.level_on_spot) * state.shock[asset]
+                + R::splat(terms.level_alone) * state.normal[asset];
+            state.level[asset] = kept + moved;
+        }
+    } else {
+        for (asset, terms) in steps.terms.iter().enumerate() {
+            state.level[asset] = R::splat(terms.decay) * state.level[asset];
+        }
+    }
+    if model.basis_moves {
+        normals(&draw, stream::BASIS, &mut state.normal);
+        for (asset, terms) in steps.terms.iter().enumerate() {
+            state.basis[asset] = state.basis[asset] + R::splat(terms.basis_sd) * state.normal[asset];
+        }
+    }
+    if !steps.jump_thresholds.is_empty() && !model.sources.is_empty() {
+        let word = draw(stream::JUMP_COUNT)[0];
+        let quiet = steps.jump_thresholds[0];
+        for lane in 0..R::LANES {
+            // Most steps of most paths have no jump and end here.
+            if word.lane(lane) >= quiet {
+                jumps(model, state, steps, [path[0].lane(lane), path[1].lane(lane), step], word.lane(lane), lane);
+            }
+        }
+    }
+}
+
+/// Fills `normals` in blocks of four from a stream.
+#[inline(always)]
+fn normals<R: Real>(draw: &impl Fn(u32) -> [R::Word; 4], stream: u32, normals: &mut [R]) {
+    for (block, four) in normals.chunks_exact_mut(4).enumerate() {
+        let words = draw(stream + block as u32);
+        (four[0], four[1]) = R::normal_pair(words[0], words[1]);
+        (four[2], four[3]) = R::normal_pair(words[2], words[3]);
+    }
+}
+
+/// All jumps of one path in one step.
+#[inline(never)]
+fn jumps<R>(
+    model: &Model<R::Scalar>,
+    state: &mut State<R>,
+    steps: &Steps<R::Scalar>,
+    [low, high, step]: [u32; 3],
+    count_word: u32,
+    lane: usize,
+) where
+    R: Real,
+    R::Scalar: Real<Scalar = R::Scalar, Word = u32>,
+{
+    let count = steps.jump_thresholds.iter().take_while(|&&threshold| count_word >= threshold).count();
+    for event in 0..count as u32 {
+        let words = u32::philox4x32_10([low, high, step, stream::JUMP + event], model.seed);
+        let picked = model.sources.iter().position(|source| words[0] < source.threshold);
+        let source = &model.sources[picked.unwrap_or(model.sources.len() - 1)];
+        let size = jump_size(source, words[1], words[2]);
+        let early = R::Scalar::uniform(words[3]);
+        let assets = source.asset.map_or(0..model.assets, |asset| asset..asset + 1);
+        for asset in assets {
+            let effect = &model.effects[asset];
+            let (move_, shift) = match source.asset {
+                Some(_) => (size, effect.own_shift),
+                None => (effect.loading * size, effect.common_shift),
+            };
+            let x = state.x[asset].lane(lane) + move_;
+            state.x[asset].set_lane(lane, x);
+            // The shift has decayed since the jump, which came at a uniform time of the step.
+            let left = Real::exp(-(steps.terms[asset].reversion * early));
+            let level = state.level[asset].lane(lane) + shift * left;
+            state.level[asset].set_lane(lane, level);
+        }
+    }
+}
+
+fn jump_size<S: Float + Real<Scalar = S, Word = u32>>(source: &Source<S>, first: u32, second: u32) -> S {
+    match source.law {
+        Law::Merton { mean, sd } => {
+            let (z, _) = S::normal_pair(first, second);
+            mean + sd * z
+        }
+        Law::Kou { up_threshold, up_mean, down_mean } => {
+            let exponential = S::neg_log_uniform(second);
+            if first < up_threshold { up_mean * exponential } else { -(down_mean * exponential) }
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Engines: they simulate, revalue, net, and collect tails. Nothing before them knows a device
+//! exists; nothing after them knows which one ran.
+
+pub mod cpu;
+pub mod gpu;
+mod job;
+mod mixing;
+
+pub use job::{
+    Curve, FACTORS, Job, JobFault, JobInput, JumpEffect, JumpLaw, JumpSource, Netting, Observation, RowTerms,
+    Segment, StepTerms, build,
+};
+pub use mixing::MixingTable;
+
+use std::ops::Range;
+
+use crate::risk::{Bracket, Tail};
+use crate::units::Confidence;
+
+/// Paths that are simulated together: a tile is a whole number of blocks, and every range of paths
+/// starts on one.
+pub const BLOCK: usize = 64;
+
+/// A level whose tail is collected: all accounts at one horizon and confidence.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TailLevel {
+    /// Index of the horizon in [`Job::horizons`].
+    pub horizon: usize,
+    /// Confidence of the estimate.
+    pub confidence: Confidence,
+}
+
+/// An engine ready to run.
+pub trait Engine {
+    /// What it runs on, as reports show it.
+    fn device(&self) -> DeviceReport;
+
+    /// Simulates a range of paths (whole blocks) and collects the tail of every account at every
+    /// level: `[level][account]`, like the brackets. `progress` hears how many paths are done.
+    fn tails(
+        &mut self,
+        job: &Job,
+        brackets: &[Vec<Bracket>],
+        paths: Range<u64>,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Vec<Vec<Tail>>, EngineFault>;
+}
+
+/// What an engine ran on.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+pub struct DeviceReport {
+    /// `cpu` or `gpu`.
+    pub engine: String,
+    /// Name of the processor or adapter.
+    pub name: String,
+    /// Instruction set or driver.
+    pub detail: String,
+    /// Why it was taken, where the choice was automatic.
+    pub reason: String,
+}
+
+/// What can go wrong on a device.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum EngineFault {
+    /// No adapter to run on.
+    #[error("no usable GPU: {0}")]
+    NoDevice(String),
+    /// The job does not fit the device.
+    #[error("{what} needs {needed} but the device allows {available}; {next}")]
+    TooLarge {
+        /// What does not fit.
+        what: String,
+        /// How much it needs.
+        needed: u64,
+        /// How much there is.
+        available: u64,
+        /// What to try.
+        next: String,
+    },
+    /// Memory on the device ran out.
+    #[error("the device has no memory left ({0}); try a smaller book, another adapter or --device cpu")]
+    OutOfMemory(String),
+    /// The device was lost or did not answer.
+    #[error("the device was lost ({0}); run again, or try --device cpu")]
+    Lost(String),
+    /// The driver refused something that it should not have.
+    #[error("the device failed: {0}")]
+    Device(String),
+}

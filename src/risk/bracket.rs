@@ -1,0 +1,70 @@
+//! Where an account's VaR must lie, from a pilot of its losses.
+
+use crate::units::Confidence;
+
+use super::tail::BINS;
+
+/// Half-width of a bracket in standard deviations of the pilot's order statistic: a miss in less
+/// than one account of a million, found and repaired when it happens.
+const BRACKET_SIGMAS: f64 = 5.0;
+/// Losses up to this many times the pilot's largest excess over the bracket are representable.
+const HEADROOM: f64 = 64.0;
+/// Bits of a quantised loss: sums of 2^33 of them fit 64 bits.
+const QUANTUM_BITS: i32 = 31;
+
+/// Bins around a VaR, and the quantum in which losses above the bracket's floor are counted.
+///
+/// All four numbers are f32 (in any engine), so that every engine sorts a loss into the same bin.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bracket {
+    /// Losses below it do not matter.
+    pub floor: f32,
+    /// Bins per unit of loss.
+    pub bins_per_loss: f32,
+    /// Quanta per unit of loss; a power of two, so that the product is exact.
+    pub quanta_per_loss: f32,
+}
+
+/// Ranks of a pilot that enclose a confidence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LevelRank {
+    /// Losses above the bracket's ceiling.
+    pub above: usize,
+    /// Losses above the bracket's floor.
+    pub inside: usize,
+}
+
+impl LevelRank {
+    /// Ranks for `n` pilot paths. `widening` is 1, more after a miss.
+    pub fn new(confidence: Confidence, n: usize, widening: f64) -> Self {
+        let expected = n as f64 * confidence.tail();
+        let spread = widening * BRACKET_SIGMAS * (expected * confidence.get()).sqrt();
+        let clamp = |rank: f64| rank.clamp(0.0, n as f64 - 1.0) as usize;
+        Self { above: clamp((expected - spread).floor() - 1.0), inside: clamp((expected + spread).ceil() + 1.0) }
+    }
+}
+
+impl Bracket {
+    /// From a pilot's losses, which it reorders. `scale` is a size below which a loss is nothing.
+    ///
+    /// One bin is added at each end, so that an atom at a bound lies inside.
+    pub fn new(losses: &mut [f32], rank: LevelRank, scale: f64) -> Self {
+        let descending = |a: &f32, b: &f32| b.total_cmp(a);
+        let (_, floor, _) = losses.select_nth_unstable_by(rank.inside, descending);
+        let floor = *floor;
+        let (top, ceiling, _) = losses.select_nth_unstable_by(rank.above, descending);
+        let ceiling = f64::from(*ceiling);
+        let largest = f64::from(top.iter().copied().fold(ceiling as f32, f32::max));
+        let least_width = (1e-6 * ceiling.abs().max(f64::from(floor).abs())).max(1e-9 * scale).max(1e-30);
+        let width = ((ceiling - f64::from(floor)) / (BINS as f64 - 2.0)).max(least_width / BINS as f64);
+        let floor = (f64::from(floor) - width) as f32;
+        let reach = HEADROOM * (largest - f64::from(floor)).max(BINS as f64 * width);
+        let quanta_per_loss = 2f64.powi(QUANTUM_BITS - reach.log2().ceil() as i32) as f32;
+        Self { floor, bins_per_loss: (1.0 / width) as f32, quanta_per_loss }
+    }
+
+    /// Loss at the lower edge of a bin.
+    pub fn edge(&self, bin: usize) -> f64 {
+        f64::from(self.floor) + bin as f64 / f64::from(self.bins_per_loss)
+    }
+}

@@ -1,0 +1,106 @@
+//! What to run: the market, the portfolio, the simulation, the margin rules and the stresses.
+
+mod read;
+mod stress;
+
+pub use read::read;
+pub use stress::{Replay, Shock, Stress};
+
+use std::path::PathBuf;
+
+use crate::instrument::SmileRule;
+use crate::margin::MarginRules;
+use crate::market::Market;
+use crate::portfolio::Portfolio;
+
+/// A scenario, checked, with everything that it names.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// Its name.
+    pub name: String,
+    /// The market.
+    pub market: Market,
+    /// Accounts and holdings.
+    pub portfolio: Portfolio,
+    /// How to simulate.
+    pub simulation: Simulation,
+    /// How margins are made from tails.
+    pub margin: MarginRules,
+    /// Stresses beside the base case.
+    pub stresses: Vec<Stress>,
+    /// The asset in whose coins all money is reported; US dollars without it.
+    pub reporting_asset: Option<usize>,
+    /// Every file that was read, the scenario first.
+    pub inputs: Vec<PathBuf>,
+}
+
+impl Scenario {
+    /// Unit of all money in the results: `USD`, or an asset.
+    pub fn reporting_currency(&self) -> &str {
+        self.reporting_asset.map_or("USD", |asset| &self.market.assets[asset].name)
+    }
+}
+
+/// How to simulate.
+#[derive(Clone, Debug)]
+pub struct Simulation {
+    /// Number of paths; the most to use where there is a tolerance.
+    pub paths: u64,
+    /// Seed of the counter-based generator.
+    pub seed: u64,
+    /// Time steps over the longest horizon.
+    pub steps: u32,
+    /// Take one step between observations where the law at the horizon is known exactly.
+    pub exact_steps: bool,
+    /// Stop once every account's ES standard error is below this fraction of its ES.
+    pub tolerance: Option<f64>,
+    /// Which engine.
+    pub device: DeviceChoice,
+    /// Precision of the engine.
+    pub precision: Precision,
+    /// How smiles move.
+    pub smile: SmileRule,
+}
+
+/// Which engine to use.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// A hardware GPU if there is one, else the CPU.
+    #[default]
+    Auto,
+    /// The CPU engine.
+    Cpu,
+    /// A GPU, a software adapter included; its name or bus id must contain the text, if any.
+    Gpu(Option<String>),
+}
+
+/// Floating-point precision of the simulation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// Single: the same bits on CPU and GPU.
+    #[default]
+    F32,
+    /// Double: the reference, CPU only.
+    F64,
+}
+
+impl std::fmt::Display for Precision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::F64 => "f64",
+        })
+    }
+}
+
+impl DeviceChoice {
+    /// Reads `auto`, `cpu`, `gpu` or `gpu:NAME`.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "auto" => Some(Self::Auto),
+            "cpu" => Some(Self::Cpu),
+            "gpu" => Some(Self::Gpu(None)),
+            _ => text.strip_prefix("gpu:").filter(|n| !n.is_empty()).map(|n| Self::Gpu(Some(n.to_owned()))),
+        }
+    }
+}
