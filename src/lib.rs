@@ -1,1 +1,5 @@
+//! Shortfall.
 
+#![forbid(unsafe_code)]
+
+pub mod numeric;
