@@ -103,7 +103,7 @@ def usable_quotes(rows, forward):
     q = rows[(rows.bid > 0) & (rows.ask > 0) & rows.mark.between(rows.bid, rows.ask) & size.between(0.01, 0.55)]
     q = q.sort_values(["strike", "cp"])
     spread = (q.ask_iv_calc - q.bid_iv_calc).fillna(0.3)
-    weight = np.sqrt(q.vega_usd / q.vega_usd.max()) / (1 + spread / 0.05)
+    weight = (q.vega_usd / q.vega_usd.max()) ** 0.25 / (1 + spread / 0.05)
     return np.log(q.strike / forward).values, q.mark_iv.values, (weight / np.sqrt((weight**2).sum())).values
 
 
@@ -251,7 +251,9 @@ def estimate_implied(data, hourly, dynamics):
         step_years = (pd.Series(rates.index, rates.index).diff(20).dt.total_seconds() / (365 * 86400)).dropna()
         variance = dynamics["variance"][a]
         rise = np.log(variance / variance.shift(1)) / 2
-        out[a] = dict(observations=len(index), elasticity=elasticity, slopes=dict(zip(tenors, slopes.round(2))),
+        down = spot_move < 0
+        spot_slope = (move * spot_move)[down].sum() / (spot_move[down] ** 2).sum()
+        out[a] = dict(observations=len(index), elasticity=elasticity, spot_slope=spot_slope, slopes=dict(zip(tenors, slopes.round(2))),
                       volatility=round(np.sqrt((move**2).mean() / years.mean()), 3), spot_correlation=round(np.corrcoef(move, spot_move)[0, 1], 3),
                       term_power=round((x * np.log(slopes)).sum() / (x**2).sum(), 2),
                       common_jump_shift=round(elasticity * rise[dynamics["common_days"]].mean(), 3),
@@ -297,17 +299,19 @@ def replay_crises(hourly, daily, implied):
         bars = log_d[pd.Timestamp(start, tz="UTC"):pd.Timestamp(stop, tz="UTC")].index
         day = day_r.loc[bars].median(axis=1).idxmin()
         for a in ASSETS:
-            elasticity = implied[a if a in OPTIONED else "ETH"]["elasticity"]
+            iv = implied[a if a in OPTIONED else "ETH"]
             if a in window:
                 value, method = window[a][end], "observed"
-                shift = elasticity * np.log(rv[a][end] / rv[a][begin])
+                realised = np.log(rv[a][end] / rv[a][begin])
             else:
                 value, method = day_r[a].get(day, np.nan), "observed"  # no hourly history: its daily bar
                 if not np.isfinite(value):
                     past = day_r[[a, "BTC"]].dropna()[:AS_OF].tail(730)
                     value = (past[a] * past.BTC).sum() / (past.BTC**2).sum() * window.BTC[end]
                     method = "proxy"
-                shift = elasticity * np.log(rv.BTC[end] / rv.BTC[begin])
+                realised = np.log(rv.BTC[end] / rv.BTC[begin])
+            # the larger of two estimates of the 30-day level's rise: from the fall of spot, from realised volatility
+            shift = max(iv["spot_slope"] * min(value, 0.0), iv["elasticity"] * realised)
             rows.append((crisis, a, round(value, 5), round(shift, 3), method))
         print(f"{crisis}: 24 h to {end:%Y-%m-%d %H:%M}Z, BTC {window.BTC[end]:.3f}, median {window.loc[end].median():.3f}, daily bar {day:%Y-%m-%d}")
     return pd.DataFrame(rows, columns="crisis asset log_return volatility_shift method".split())
