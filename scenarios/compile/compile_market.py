@@ -9,8 +9,11 @@ Nothing after the snapshot's time enters an estimate (the crisis table is older 
 status when the result has arbitrage, a correlation that is not one, or a missing row.
 """
 import argparse
+import os
 import sys
 from pathlib import Path
+
+os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"  # sums in one order: the same bytes anywhere
 
 import numpy as np
 import pandas as pd

@@ -8,7 +8,10 @@ compile_market.py first. Balances are set so that each account starts at its int
 (equity / one-day 99 % ES), by the small Monte Carlo of reference_es.py; --report writes what it found.
 """
 import argparse
+import os
 from pathlib import Path
+
+os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"  # sums in one order: the same bytes anywhere
 
 import numpy as np
 import pandas as pd

@@ -46,7 +46,7 @@ def fit_surface(slices, calendar_k):
         wing = max(p[1] * (1 + abs(p[2])) - WING_MAX, 0)
         return force * np.append(g, wing)
 
-    def calendar_penalty(near, far, years, force):
+    def calendar_penalty(near, far, force):
         # in relative terms of the nearer slice, so that short expiries count as much as long ones
         w0, w1 = total_variance(near, grid_calendar), total_variance(far, grid_calendar)
         return force * np.minimum(w1 / w0 - 1 - 2e-3, 0)
@@ -54,7 +54,7 @@ def fit_surface(slices, calendar_k):
     lower = np.array([-18.0, 1e-6, -0.995, -0.6, np.log(1e-3)])
     upper = np.array([1.0, 1.9, 0.995, 0.6, np.log(1.5)])
     starts = []
-    for i, s in enumerate(slices):  # one after the other, for a start
+    for s in slices:  # each alone, for a start
         years, k, vol, _ = s
         atm = np.interp(0.0, k, vol) ** 2 * years
         best = None
@@ -64,26 +64,23 @@ def fit_surface(slices, calendar_k):
 
             def residual(x):
                 p = unpack(x)
-                out = [misfit(p, s), slice_penalty(p, 3.0)]
-                if i:
-                    out.append(calendar_penalty(unpack(starts[-1]), p, years, 1.0))
-                return np.concatenate(out)
+                return np.concatenate([misfit(p, s), slice_penalty(p, 3.0)])
 
             fit = least_squares(residual, x0, bounds=(lower, upper), x_scale="jac", max_nfev=400)
             if best is None or fit.cost < best.cost:
                 best = fit
         starts.append(best.x)
     x = np.concatenate(starts)
-    for force in (3.0, 30.0, 300.0):  # then all together, penalties growing
+    for force in (0.1, 1.0, 10.0, 100.0):  # then all together, penalties growing
 
         def residual(x):
             ps = [unpack(t) for t in x.reshape(-1, 5)]
             out = [misfit(p, s) for p, s in zip(ps, slices)]
             out += [slice_penalty(p, force) for p in ps]
-            out += [calendar_penalty(ps[i - 1], ps[i], slices[i][0], force) for i in range(1, len(ps))]
+            out += [calendar_penalty(ps[i - 1], ps[i], force) for i in range(1, len(ps))]
             return np.concatenate(out)
 
-        x = least_squares(residual, x, bounds=(np.tile(lower, len(slices)), np.tile(upper, len(slices))), x_scale="jac", max_nfev=60).x
+        x = least_squares(residual, x, bounds=(np.tile(lower, len(slices)), np.tile(upper, len(slices))), x_scale="jac", max_nfev=100).x
     return np.array([unpack(t) for t in x.reshape(-1, 5)])
 
 
