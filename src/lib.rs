@@ -19,6 +19,7 @@ pub mod market;
 pub mod numeric;
 pub mod portfolio;
 pub mod risk;
+pub mod run;
 pub mod scenario;
 pub mod table;
 pub mod units;

@@ -1,1 +1,2 @@
-fn main(){}
+//! Command line of shortfall.
+fn main() {}

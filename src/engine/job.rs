@@ -237,10 +237,11 @@ pub fn build(input: &JobInput<'_>) -> Result<Job, JobFault> {
     let observations = observations(input, &times)?;
     let (curves, rows, row_of) = cube(input, &horizons, &times);
     let netting = row_of.iter().map(|row_of| net(portfolio, row_of)).collect();
-    let levels = input.levels.iter().map(|(horizon, confidence)| TailLevel {
+    let level = |(horizon, confidence): &(Years, Confidence)| TailLevel {
         horizon: horizons.iter().position(|h| h == horizon).expect("every level's horizon was collected"),
         confidence: *confidence,
-    });
+    };
+    let levels = input.levels.iter().map(level).collect();
     let numeraire = input.numeraire.map(|asset| (asset, market.assets[asset].spot));
     let unit_price = numeraire.map_or(1.0, |(_, spot)| spot);
     let scale = portfolio.accounts.iter().map(|account| {
@@ -263,7 +264,7 @@ pub fn build(input: &JobInput<'_>) -> Result<Job, JobFault> {
         curves,
         rows,
         netting,
-        levels: levels.collect(),
+        levels,
         numeraire,
         scale: scale.collect(),
     })

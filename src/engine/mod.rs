@@ -2,15 +2,16 @@
 //! exists; nothing after them knows which one ran.
 
 pub mod cpu;
-pub mod gpu;
 mod job;
 mod mixing;
+mod pilot;
 
 pub use job::{
     Curve, FACTORS, Job, JobFault, JobInput, JumpEffect, JumpLaw, JumpSource, Netting, Observation, RowTerms,
     Segment, StepTerms, build,
 };
 pub use mixing::MixingTable;
+pub use pilot::{Driver, Pilot};
 
 use std::ops::Range;
 
@@ -36,14 +37,14 @@ pub trait Engine {
     fn device(&self) -> DeviceReport;
 
     /// Simulates a range of paths (whole blocks) and collects the tail of every account at every
-    /// level: `[level][account]`, like the brackets. `progress` hears how many paths are done.
+    /// level: `[account][level]`, like the brackets. `progress` hears how many paths are done.
     fn tails(
         &mut self,
         job: &Job,
-        brackets: &[Vec<Bracket>],
+        brackets: &[Bracket],
         paths: Range<u64>,
         progress: &mut dyn FnMut(u64),
-    ) -> Result<Vec<Vec<Tail>>, EngineFault>;
+    ) -> Result<Vec<Tail>, EngineFault>;
 }
 
 /// What an engine ran on.

@@ -25,18 +25,14 @@ pub struct Bracket {
     pub quanta_per_loss: f32,
 }
 
-/// Ranks of a pilot that enclose a confidence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LevelRank {
-    /// Losses above the bracket's ceiling.
-    pub above: usize,
-    /// Losses above the bracket's floor.
-    pub inside: usize,
+/// Ranks of a pilot that enclose a confidence: losses above the ceiling, and above the floor.
+struct LevelRank {
+    above: usize,
+    inside: usize,
 }
 
 impl LevelRank {
-    /// Ranks for `n` pilot paths. `widening` is 1, more after a miss.
-    pub fn new(confidence: Confidence, n: usize, widening: f64) -> Self {
+    fn new(confidence: Confidence, n: usize, widening: f64) -> Self {
         let expected = n as f64 * confidence.tail();
         let spread = widening * BRACKET_SIGMAS * (expected * confidence.get()).sqrt();
         let clamp = |rank: f64| rank.clamp(0.0, n as f64 - 1.0) as usize;
@@ -47,8 +43,10 @@ impl LevelRank {
 impl Bracket {
     /// From a pilot's losses, which it reorders. `scale` is a size below which a loss is nothing.
     ///
-    /// One bin is added at each end, so that an atom at a bound lies inside.
-    pub fn new(losses: &mut [f32], rank: LevelRank, scale: f64) -> Self {
+    /// `widening` is 1, more after a miss. One bin is added at each end, so that an atom at a bound
+    /// lies inside.
+    pub fn new(losses: &mut [f32], confidence: Confidence, widening: f64, scale: f64) -> Self {
+        let rank = LevelRank::new(confidence, losses.len(), widening);
         let descending = |a: &f32, b: &f32| b.total_cmp(a);
         let (_, floor, _) = losses.select_nth_unstable_by(rank.inside, descending);
         let floor = *floor;
@@ -58,7 +56,7 @@ impl Bracket {
         let least_width = (1e-6 * ceiling.abs().max(f64::from(floor).abs())).max(1e-9 * scale).max(1e-30);
         let width = ((ceiling - f64::from(floor)) / (BINS as f64 - 2.0)).max(least_width / BINS as f64);
         let floor = (f64::from(floor) - width) as f32;
-        let reach = HEADROOM * (largest - f64::from(floor)).max(BINS as f64 * width);
+        let reach = HEADROOM * widening * widening * (largest - f64::from(floor)).max(BINS as f64 * width);
         let quanta_per_loss = 2f64.powi(QUANTUM_BITS - reach.log2().ceil() as i32) as f32;
         Self { floor, bins_per_loss: (1.0 / width) as f32, quanta_per_loss }
     }

@@ -3,5 +3,5 @@
 mod bracket;
 mod tail;
 
-pub use bracket::{Bracket, LevelRank};
-pub use tail::{BINS, Tail, TailEstimate, TailFault, exact};
+pub use bracket::{Bracket};
+pub use tail::{BINS, Bin, QUANTA_LIMIT, SQUARE_SHIFT, Tail, TailEstimate, TailFault, exact};

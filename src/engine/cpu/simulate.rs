@@ -50,11 +50,7 @@ impl<R: Real> State<R> {
 
 /// Simulates `BLOCK` paths from `first` on; `factors` is `[observation][asset][factor][BLOCK]`.
 #[inline(always)]
-pub fn simulate<R>(model: &Model<R::Scalar>, state: &mut State<R>, first: u64, factors: &mut [R::Scalar])
-where
-    R: Real,
-    R::Scalar: Real<Scalar = R::Scalar, Word = u32>,
-{
+pub fn simulate<R: Real>(model: &Model<R::Scalar>, state: &mut State<R>, first: u64, factors: &mut [R::Scalar]) {
     let per_observation = model.assets * FACTORS * BLOCK;
     for group in 0..BLOCK / R::LANES {
         let path = first + (group * R::LANES) as u64;
@@ -84,11 +80,7 @@ where
 }
 
 #[inline(always)]
-fn step_once<R>(model: &Model<R::Scalar>, state: &mut State<R>, steps: &Steps<R::Scalar>, path: [R::Word; 2], step: u32)
-where
-    R: Real,
-    R::Scalar: Real<Scalar = R::Scalar, Word = u32>,
-{
+fn step_once<R: Real>(model: &Model<R::Scalar>, state: &mut State<R>, steps: &Steps<R::Scalar>, path: [R::Word; 2], step: u32) {
     let draw = |stream: u32| {
         R::Word::philox4x32_10([path[0], path[1], R::Word::splat(step), R::Word::splat(stream)], model.seed)
     };
@@ -157,17 +149,14 @@ fn normals<R: Real>(draw: &impl Fn(u32) -> [R::Word; 4], stream: u32, normals: &
 
 /// All jumps of one path in one step.
 #[inline(never)]
-fn jumps<R>(
+fn jumps<R: Real>(
     model: &Model<R::Scalar>,
     state: &mut State<R>,
     steps: &Steps<R::Scalar>,
     [low, high, step]: [u32; 3],
     count_word: u32,
     lane: usize,
-) where
-    R: Real,
-    R::Scalar: Real<Scalar = R::Scalar, Word = u32>,
-{
+) {
     let count = steps.jump_thresholds.iter().take_while(|&&threshold| count_word >= threshold).count();
     for event in 0..count as u32 {
         let words = u32::philox4x32_10([low, high, step, stream::JUMP + event], model.seed);
@@ -192,7 +181,7 @@ fn jumps<R>(
     }
 }
 
-fn jump_size<S: Float + Real<Scalar = S, Word = u32>>(source: &Source<S>, first: u32, second: u32) -> S {
+fn jump_size<S: Float>(source: &Source<S>, first: u32, second: u32) -> S {
     match source.law {
         Law::Merton { mean, sd } => {
             let (z, _) = S::normal_pair(first, second);

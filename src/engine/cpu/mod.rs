@@ -1,0 +1,280 @@
+//! The CPU engine: the stages of the shaders in SIMD lanes, on all cores.
+//!
+//! In f32 it gives the bits of the shaders whatever the instruction set, the number of threads and
+//! the size of a tile; in f64 it is the reference.
+
+mod model;
+mod net;
+mod revalue;
+mod simulate;
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use self::model::Model;
+use self::net::Holdings;
+use super::{BLOCK, DeviceReport, Engine, EngineFault, FACTORS, Job};
+use crate::numeric::{Float, Lanes, Real};
+use crate::risk::{Bracket, Tail};
+use crate::scenario::Precision;
+
+pub use self::simulate::stream;
+
+/// Blocks of a tile at most: between tiles the accounts' tails are visited once.
+const TILE_BLOCKS: usize = 64;
+/// Tasks for each thread, so that uneven accounts even out.
+const TASKS_PER_THREAD: usize = 8;
+
+/// The CPU engine.
+#[derive(Clone, Copy, Debug)]
+pub struct CpuEngine {
+    precision: Precision,
+    instructions: pulp::Arch,
+    tile_blocks: usize,
+}
+
+/// Factors and profits of a range of paths, kept: `factors[block]` is
+/// `[observation][asset][factor][BLOCK]`, `pnl[block]` is `[row][BLOCK]`.
+pub struct Cube<S> {
+    /// Factors by block.
+    pub factors: Vec<Vec<S>>,
+    /// Profits of one unit by block.
+    pub pnl: Vec<Vec<S>>,
+}
+
+impl CpuEngine {
+    /// An engine of the best instruction set of this processor.
+    pub fn new(precision: Precision) -> Self {
+        Self { precision, instructions: pulp::Arch::new(), tile_blocks: TILE_BLOCKS }
+    }
+
+    /// The same engine without vector instructions beyond the target's baseline, for comparison.
+    pub fn with_baseline_instructions(self) -> Self {
+        Self { instructions: pulp::Arch::Scalar, ..self }
+    }
+
+    /// The same engine with tiles of another size, for comparison; results do not depend on it.
+    pub fn with_tile_blocks(self, tile_blocks: usize) -> Self {
+        Self { tile_blocks: tile_blocks.max(1), ..self }
+    }
+
+    /// Factors and profits of a range of paths in f32, the bits of the shaders.
+    pub fn cube_f32(&self, job: &Job, paths: Range<u64>) -> Cube<f32> {
+        self.cube::<Lanes<f32, 16>>(&Model::new(job), paths)
+    }
+
+    /// Factors and profits of a range of paths in f64.
+    pub fn cube_f64(&self, job: &Job, paths: Range<u64>) -> Cube<f64> {
+        self.cube::<Lanes<f64, 8>>(&Model::new(job), paths)
+    }
+
+    /// Losses of accounts at a horizon on the paths of a cube: one call of `visit` for each
+    /// account, `[path]`.
+    pub fn losses_f32<T: Send>(
+        &self,
+        job: &Job,
+        cube: &Cube<f32>,
+        horizon: usize,
+        visit: impl Fn(usize, &mut [f32]) -> T + Sync,
+    ) -> Vec<T> {
+        self.losses::<Lanes<f32, 16>, T>(job, cube, horizon, visit)
+    }
+
+    /// Losses of accounts in f64; see [`CpuEngine::losses_f32`].
+    pub fn losses_f64<T: Send>(
+        &self,
+        job: &Job,
+        cube: &Cube<f64>,
+        horizon: usize,
+        visit: impl Fn(usize, &mut [f64]) -> T + Sync,
+    ) -> Vec<T> {
+        self.losses::<Lanes<f64, 8>, T>(job, cube, horizon, visit)
+    }
+
+    fn cube<R: Real>(&self, model: &Model<R::Scalar>, paths: Range<u64>) -> Cube<R::Scalar> {
+        assert!(paths.start.is_multiple_of(BLOCK as u64), "ranges of paths start on a block");
+        let blocks = (paths.end - paths.start).div_ceil(BLOCK as u64);
+        let run = |state: &mut simulate::State<R>, block: u64| {
+            let mut factors = vec![R::Scalar::default(); model.observations.len() * model.assets * FACTORS * BLOCK];
+            let mut pnl = vec![R::Scalar::default(); model.rows.len() * BLOCK];
+            self.block::<R>(model, state, paths.start + block * BLOCK as u64, &mut factors, &mut pnl);
+            (factors, pnl)
+        };
+        let all: Vec<_> = (0..blocks).into_par_iter().map_init(|| simulate::State::new(model), run).collect();
+        let (factors, pnl) = all.into_iter().unzip();
+        Cube { factors, pnl }
+    }
+
+    fn losses<R: Real, T: Send>(
+        &self,
+        job: &Job,
+        cube: &Cube<R::Scalar>,
+        horizon: usize,
+        visit: impl Fn(usize, &mut [R::Scalar]) -> T + Sync,
+    ) -> Vec<T> {
+        let holdings = Holdings::<R::Scalar>::new(&job.netting[horizon]);
+        let run = |buffer: &mut Vec<R::Scalar>, account: usize| {
+            buffer.clear();
+            for pnl in &cube.pnl {
+                let mut losses = [R::Scalar::default(); BLOCK];
+                self.instructions.dispatch(
+                    #[inline(always)]
+                    || net::losses::<R>(&holdings, account, pnl, &mut losses),
+                );
+                buffer.extend(losses);
+            }
+            visit(account, buffer)
+        };
+        (0..holdings.accounts()).into_par_iter().map_init(Vec::new, run).collect()
+    }
+
+    fn block<R: Real>(
+        &self,
+        model: &Model<R::Scalar>,
+        state: &mut simulate::State<R>,
+        first: u64,
+        factors: &mut [R::Scalar],
+        pnl: &mut [R::Scalar],
+    ) {
+        self.instructions.dispatch(
+            #[inline(always)]
+            || {
+                simulate::simulate::<R>(model, state, first, factors);
+                revalue::revalue::<R>(model, factors, pnl);
+            },
+        );
+    }
+
+    fn tails_in<R: Real>(
+        &self,
+        job: &Job,
+        brackets: &[Bracket],
+        paths: Range<u64>,
+        progress: &mut dyn FnMut(u64),
+    ) -> Vec<Tail> {
+        assert!(paths.start.is_multiple_of(BLOCK as u64), "ranges of paths start on a block");
+        let model = Model::<R::Scalar>::new(job);
+        let holdings: Vec<_> = job.netting.iter().map(Holdings::<R::Scalar>::new).collect();
+        let levels = job.levels.len();
+        let mut tails = vec![Tail::default(); job.accounts() * levels];
+        let tasks = account_tasks(&holdings, job.accounts(), rayon::current_num_threads() * TASKS_PER_THREAD);
+        let mut tile = vec![R::Scalar::default(); self.tile_blocks * (model.rows.len() * BLOCK).max(1)];
+        let factor_len = model.observations.len() * model.assets * FACTORS * BLOCK;
+        let row_len = (model.rows.len() * BLOCK).max(1);
+        let mut first = paths.start;
+        while first < paths.end {
+            let count = (paths.end - first).min((self.tile_blocks * BLOCK) as u64);
+            let blocks = count.div_ceil(BLOCK as u64) as usize;
+            let tile = &mut tile[..blocks * row_len];
+            tile.par_chunks_mut(row_len).enumerate().for_each_init(
+                || (simulate::State::<R>::new(&model), vec![R::Scalar::default(); factor_len]),
+                |(state, factors), (block, pnl)| {
+                    self.block::<R>(&model, state, first + (block * BLOCK) as u64, factors, pnl);
+                },
+            );
+            let work = Collecting { job, holdings: &holdings, brackets, tile, row_len, count: count as usize };
+            split_tails(&mut tails, &tasks, levels).into_par_iter().for_each(|(accounts, tails)| {
+                self.instructions.dispatch(
+                    #[inline(always)]
+                    || collect::<R>(&work, accounts, tails),
+                );
+            });
+            first += count;
+            progress(first - paths.start);
+        }
+        tails
+    }
+}
+
+impl Engine for CpuEngine {
+    fn device(&self) -> DeviceReport {
+        DeviceReport {
+            engine: "cpu".to_owned(),
+            name: format!("{} threads", rayon::current_num_threads()),
+            detail: format!("{:?} {}", self.instructions, self.precision),
+            reason: String::new(),
+        }
+    }
+
+    fn tails(
+        &mut self,
+        job: &Job,
+        brackets: &[Bracket],
+        paths: Range<u64>,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Vec<Tail>, EngineFault> {
+        Ok(match self.precision {
+            Precision::F32 => self.tails_in::<Lanes<f32, 16>>(job, brackets, paths, progress),
+            Precision::F64 => self.tails_in::<Lanes<f64, 8>>(job, brackets, paths, progress),
+        })
+    }
+}
+
+/// What netting a tile reads.
+struct Collecting<'a, S> {
+    job: &'a Job,
+    holdings: &'a [Holdings<'a, S>],
+    brackets: &'a [Bracket],
+    tile: &'a [S],
+    row_len: usize,
+    count: usize,
+}
+
+/// Nets a tile for some accounts; `tails` is `[account][level]` of just these. Blocks outside,
+/// accounts inside: a block's rows stay in the cache while all accounts pass over them.
+#[inline(always)]
+fn collect<R: Real>(work: &Collecting<'_, R::Scalar>, accounts: Range<usize>, tails: &mut [Tail]) {
+    let levels = work.job.levels.len();
+    let mut losses = [R::Scalar::default(); BLOCK];
+    for (block, pnl) in work.tile.chunks(work.row_len).enumerate() {
+        let valid = (work.count - block * BLOCK).min(BLOCK);
+        for (index, account) in accounts.clone().enumerate() {
+            for (horizon, holdings) in work.holdings.iter().enumerate() {
+                net::losses::<R>(holdings, account, pnl, &mut losses);
+                for (level, tail_level) in work.job.levels.iter().enumerate() {
+                    if tail_level.horizon == horizon {
+                        let bracket = &work.brackets[account * levels + level];
+                        net::collect(&losses, valid, bracket, &mut tails[index * levels + level]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Ranges of accounts with about the same number of holdings.
+fn account_tasks<S: Float>(holdings: &[Holdings<'_, S>], accounts: usize, tasks: usize) -> Vec<Range<usize>> {
+    let weight = |account: usize| holdings.first().map_or(0, |h| h.start(account)) + 4 * account;
+    let total = weight(accounts);
+    let mut ranges = Vec::with_capacity(tasks);
+    let mut start = 0;
+    for task in 1..=tasks {
+        let target = total * task / tasks;
+        let end = if task == tasks { accounts } else { partition_point(start, accounts, |a| weight(a) < target) };
+        if end > start {
+            ranges.push(start..end);
+        }
+        start = end;
+    }
+    ranges
+}
+
+/// First value in `low..high` for which `before` does not hold, or `high`.
+fn partition_point(mut low: usize, mut high: usize, before: impl Fn(usize) -> bool) -> usize {
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if before(middle) { low = middle + 1 } else { high = middle }
+    }
+    low
+}
+
+fn split_tails<'a>(mut tails: &'a mut [Tail], tasks: &[Range<usize>], levels: usize) -> Vec<(Range<usize>, &'a mut [Tail])> {
+    let mut parts = Vec::with_capacity(tasks.len());
+    for accounts in tasks {
+        let (part, rest) = tails.split_at_mut(accounts.len() * levels);
+        parts.push((accounts.clone(), part));
+        tails = rest;
+    }
+    parts
+}

@@ -1,0 +1,277 @@
+//! A scenario run: the base case and every stress, from tails to margins.
+
+use std::time::{Duration, Instant};
+
+use crate::engine::{self, BLOCK, DeviceReport, Driver, Engine, EngineFault, Job, JobInput, Pilot};
+use crate::instrument::{UnitValue, ValueFault};
+use crate::margin::{self, AccountValue, Margin};
+use crate::market::Market;
+use crate::risk::{Bracket, Tail, TailEstimate, TailFault};
+use crate::scenario::Scenario;
+use crate::units::{Confidence, Years};
+
+/// Paths of the first look under a tolerance; each further look doubles the paths.
+const FIRST_PATHS: u64 = 65_536;
+/// Each repair widens the brackets by this factor.
+const WIDENING: f64 = 4.0;
+const MAX_REPAIRS: i32 = 6;
+
+/// Everything that a run found. Money in the scenario's reporting currency.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The base case first, then the stresses in the order of the scenario.
+    pub cases: Vec<Case>,
+    /// What it ran on.
+    pub device: DeviceReport,
+    /// Wall time of all cases.
+    pub elapsed: Duration,
+}
+
+/// One case: the market as it is, or after a stress.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// `base`, or the stress's name.
+    pub name: String,
+    /// Paths that were simulated.
+    pub paths: u64,
+    /// Time steps of a path.
+    pub steps: u32,
+    /// Accounts whose bracket missed and that were simulated again.
+    pub repaired: usize,
+    /// Wall time.
+    pub elapsed: Duration,
+    /// Accounts in the order of the portfolio, or why the case has none.
+    pub accounts: Result<Vec<AccountCase>, String>,
+}
+
+/// One account in one case.
+#[derive(Clone, Debug)]
+pub struct AccountCase {
+    /// Index into the portfolio's accounts.
+    pub account: usize,
+    /// What it is worth.
+    pub value: AccountValue,
+    /// Tail at the level of the maintenance margin.
+    pub maintenance: TailEstimate,
+    /// Tail at the level of the initial margin.
+    pub initial: TailEstimate,
+    /// Its margin.
+    pub margin: Margin,
+    /// What costs most in the tail of the maintenance level; estimated from the pilot's paths.
+    pub driver: Option<Driver>,
+}
+
+/// What a run tells while it goes on.
+pub trait Monitor {
+    /// A case starts; `of` cases in all, each of up to `paths` paths.
+    fn case(&mut self, name: &str, index: usize, of: usize, paths: u64);
+    /// So many paths of the case are done.
+    fn done(&mut self, paths: u64);
+}
+
+/// A monitor that says nothing.
+pub struct Silent;
+
+impl Monitor for Silent {
+    fn case(&mut self, _: &str, _: usize, _: usize, _: u64) {}
+    fn done(&mut self, _: u64) {}
+}
+
+/// Runs the base case and every stress. A stress that has no result fails alone; a device fault
+/// ends the run.
+pub fn run(scenario: &Scenario, engine: &mut dyn Engine, monitor: &mut dyn Monitor) -> Result<Outcome, EngineFault> {
+    let start = Instant::now();
+    let base_units = value_instruments(scenario, &scenario.market).map_err(EngineFault::Device)?;
+    let of = scenario.stresses.len() + 1;
+    let mut cases = Vec::with_capacity(of);
+    for index in 0..of {
+        let stress = index.checked_sub(1).map(|index| &scenario.stresses[index]);
+        let name = stress.map_or("base", |stress| &stress.name);
+        monitor.case(name, index, of, scenario.simulation.paths);
+        let market = stress.map_or_else(|| scenario.market.clone(), |stress| stress.apply(&scenario.market));
+        cases.push(run_case(scenario, name, &market, &base_units, engine, monitor)?);
+    }
+    Ok(Outcome { cases, device: engine.device(), elapsed: start.elapsed() })
+}
+
+/// Levels of a scenario's margins: maintenance, initial.
+pub fn levels(scenario: &Scenario) -> [(Years, Confidence); 2] {
+    [scenario.margin.maintenance, scenario.margin.initial].map(|level| (level.horizon, level.confidence))
+}
+
+/// The job of a scenario in a market, for engines and comparisons.
+pub fn job(scenario: &Scenario, market: &Market) -> Result<Job, String> {
+    let units = value_instruments(scenario, market)?;
+    job_of(scenario, market, &units)
+}
+
+fn job_of(scenario: &Scenario, market: &Market, units: &[UnitValue]) -> Result<Job, String> {
+    let input = JobInput {
+        market,
+        portfolio: &scenario.portfolio,
+        units,
+        levels: &levels(scenario),
+        seed: scenario.simulation.seed,
+        steps: scenario.simulation.steps,
+        exact_steps: scenario.simulation.exact_steps,
+        smile: scenario.simulation.smile,
+        numeraire: scenario.reporting_asset,
+    };
+    engine::build(&input).map_err(|fault| fault.to_string())
+}
+
+fn value_instruments(scenario: &Scenario, market: &Market) -> Result<Vec<UnitValue>, String> {
+    let value = |instrument| {
+        UnitValue::new(market, instrument).map_err(|fault: ValueFault| format!("{}: {fault}", instrument.name))
+    };
+    scenario.portfolio.instruments.iter().map(value).collect()
+}
+
+fn run_case(
+    scenario: &Scenario,
+    name: &str,
+    market: &Market,
+    base_units: &[UnitValue],
+    engine: &mut dyn Engine,
+    monitor: &mut dyn Monitor,
+) -> Result<Case, EngineFault> {
+    let start = Instant::now();
+    let mut case = Case {
+        name: name.to_owned(),
+        paths: 0,
+        steps: 0,
+        repaired: 0,
+        elapsed: Duration::ZERO,
+        accounts: Ok(Vec::new()),
+    };
+    let prepared = value_instruments(scenario, market)
+        .and_then(|units| job_of(scenario, market, &units).map(|job| (units, job)));
+    let (units, job) = match prepared {
+        Ok(prepared) => prepared,
+        Err(reason) => return Ok(Case { accounts: Err(reason), ..case }),
+    };
+    let pilot = Pilot::new(&job, scenario.simulation.paths);
+    let estimates = estimate(scenario, &job, &pilot, engine, monitor, &mut case)?;
+    let drivers = pilot.drivers(&job, 0);
+    let accounts = estimates.chunks(job.levels.len()).zip(drivers).enumerate();
+    let accounts = accounts.map(|(account, (estimates, driver))| {
+        let value = account_value(scenario, market, account, base_units, &units);
+        let margin = margin::margin(&scenario.margin, &value, &estimates[0], &estimates[1]);
+        AccountCase { account, value, maintenance: estimates[0], initial: estimates[1], margin, driver }
+    });
+    case.accounts = Ok(accounts.collect());
+    case.steps = job.steps();
+    case.elapsed = start.elapsed();
+    Ok(case)
+}
+
+/// Estimates of every account at every level, `[account][level]`.
+fn estimate(
+    scenario: &Scenario,
+    job: &Job,
+    pilot: &Pilot,
+    engine: &mut dyn Engine,
+    monitor: &mut dyn Monitor,
+    case: &mut Case,
+) -> Result<Vec<TailEstimate>, EngineFault> {
+    let most = scenario.simulation.paths;
+    let brackets = pilot.brackets(job, 1.0);
+    let mut tails: Vec<Tail> = vec![Tail::default(); brackets.len()];
+    let mut done = 0;
+    loop {
+        let target = match scenario.simulation.tolerance {
+            Some(_) => (2 * done).max(FIRST_PATHS.next_multiple_of(BLOCK as u64)).min(most),
+            None => most,
+        };
+        let more = engine.tails(job, &brackets, done..target, &mut |paths| monitor.done(done + paths))?;
+        tails.iter_mut().zip(&more).for_each(|(tail, more)| tail.merge(more));
+        done = target;
+        case.paths = done;
+        let results = estimates(job, &brackets, &tails, done);
+        let precise = scenario.simulation.tolerance.is_none_or(|tolerance| all_within(job, &results, tolerance));
+        if done == most || precise {
+            return repair(job, pilot, results, engine, case);
+        }
+    }
+}
+
+fn estimates(job: &Job, brackets: &[Bracket], tails: &[Tail], paths: u64) -> Vec<Result<TailEstimate, TailFault>> {
+    let confidence = |index: usize| job.levels[index % job.levels.len()].confidence;
+    let pairs = tails.iter().zip(brackets).enumerate();
+    pairs.map(|(index, (tail, bracket))| tail.estimate(bracket, confidence(index), paths)).collect()
+}
+
+fn all_within(job: &Job, results: &[Result<TailEstimate, TailFault>], tolerance: f64) -> bool {
+    results.iter().enumerate().all(|(index, result)| match result {
+        // A loss far below an account's size is no figure whose precision matters.
+        Ok(e) if e.expected_shortfall.abs() < 1e-9 * job.scale[index / job.levels.len()] => true,
+        Ok(e) => e.expected_shortfall_error <= tolerance * e.expected_shortfall.abs(),
+        Err(_) => true,
+    })
+}
+
+/// Simulates accounts again whose bracket missed, with wider brackets, until none is left.
+fn repair(
+    job: &Job,
+    pilot: &Pilot,
+    mut results: Vec<Result<TailEstimate, TailFault>>,
+    engine: &mut dyn Engine,
+    case: &mut Case,
+) -> Result<Vec<TailEstimate>, EngineFault> {
+    let levels = job.levels.len();
+    for attempt in 1..=MAX_REPAIRS {
+        let missed: Vec<usize> =
+            (0..job.accounts()).filter(|a| results[a * levels..(a + 1) * levels].iter().any(Result::is_err)).collect();
+        if missed.is_empty() {
+            break;
+        }
+        if attempt == 1 {
+            case.repaired = missed.len();
+        }
+        let part = job.for_accounts(&missed);
+        let brackets = pilot.brackets(&part, WIDENING.powi(attempt));
+        let tails = engine.tails(&part, &brackets, 0..case.paths, &mut |_| ())?;
+        let repaired = estimates(&part, &brackets, &tails, case.paths);
+        for (&account, repaired) in missed.iter().zip(repaired.chunks(levels)) {
+            results[account * levels..(account + 1) * levels].copy_from_slice(repaired);
+        }
+    }
+    results
+        .into_iter()
+        .collect::<Result<_, _>>()
+        .map_err(|fault| EngineFault::Device(format!("a tail could not be estimated ({fault:?}); use more paths")))
+}
+
+fn account_value(
+    scenario: &Scenario,
+    market: &Market,
+    account: usize,
+    base_units: &[UnitValue],
+    units: &[UnitValue],
+) -> AccountValue {
+    let account = &scenario.portfolio.accounts[account];
+    let mut base = account.cash;
+    let mut profit = 0.0;
+    let mut haircut = 0.0;
+    let mut gross_notional = 0.0;
+    for holding in &account.holdings {
+        let index = holding.instrument as usize;
+        base += holding.quantity * base_units[index].market_value;
+        profit += holding.quantity * base_units[index].profit_to(&units[index]);
+        gross_notional += holding.quantity.abs() * units[index].notional;
+        let instrument = &scenario.portfolio.instruments[index];
+        if instrument.kind == crate::instrument::Kind::Spot {
+            let value = holding.quantity * units[index].market_value;
+            haircut += scenario.margin.haircuts[instrument.asset] * value.max(0.0);
+        }
+    }
+    let price = |market: &Market| scenario.reporting_asset.map_or(1.0, |asset| market.assets[asset].spot);
+    let (then, now) = (price(&scenario.market), price(market));
+    let market_value = (base + profit) / now;
+    AccountValue {
+        market_value,
+        equity: market_value - haircut / now,
+        gross_notional: gross_notional / now,
+        stress_profit: market_value - base / then,
+    }
+}
