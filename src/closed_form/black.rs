@@ -14,7 +14,7 @@ pub enum OptionKind {
 
 /// A European option and the market it is valued in, without a volatility model.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct VanillaOption {
+pub struct EuropeanOption {
     /// Call or put.
     pub kind: OptionKind,
     /// Spot price, above zero, in the currency of the strike.
@@ -30,7 +30,7 @@ pub struct VanillaOption {
     pub expiry_years: f64,
 }
 
-impl VanillaOption {
+impl EuropeanOption {
     /// Forward price `S exp((r - q) t)`.
     pub fn forward(&self) -> f64 {
         self.spot * ((self.rate - self.dividend_yield) * self.expiry_years).exp()
@@ -63,18 +63,18 @@ impl VanillaOption {
 /// discounted intrinsic value of the forward.
 ///
 /// # Errors
-/// [`ClosedFormError::OutOfRange`] for an option that [`VanillaOption::check`] refuses, or a
+/// [`ClosedFormError::OutOfRange`] for an option that [`EuropeanOption::check`] refuses, or a
 /// volatility outside [0, 100].
 ///
 /// ```
-/// use shortfall::closed_form::{OptionKind, VanillaOption, black_price};
-/// let option = VanillaOption {
+/// use shortfall::closed_form::{OptionKind, EuropeanOption, black_price};
+/// let option = EuropeanOption {
 ///     kind: OptionKind::Put, spot: 75.0, strike: 70.0, rate: 0.1, dividend_yield: 0.05, expiry_years: 0.5,
 /// };
 /// assert!((black_price(&option, 0.35)? - 4.086953828635354).abs() < 1e-13); // Haug (1998)
 /// # Ok::<(), shortfall::closed_form::ClosedFormError>(())
 /// ```
-pub fn black_price(option: &VanillaOption, volatility: f64) -> Result<f64, ClosedFormError> {
+pub fn black_price(option: &EuropeanOption, volatility: f64) -> Result<f64, ClosedFormError> {
     option.check()?;
     within("volatility", volatility, 0.0, 100.0, "a volatility per year in [0, 100] (0.2 is 20 %)")?;
     let sd = volatility * option.expiry_years.sqrt();

@@ -5,7 +5,7 @@
 //! interval comes from Chernoff bounds of the tails instead of cumulants, and the number of terms
 //! from the Gaussian decay of the characteristic function, so both errors are bounded a priori.
 
-use super::black::{OptionKind, VanillaOption};
+use super::black::{EuropeanOption, OptionKind};
 use super::merton::MertonLaw;
 use super::{ClosedFormError, ReturnLaw, within};
 use std::f64::consts::PI;
@@ -64,7 +64,7 @@ impl KouModel {
     ///
     /// # Errors
     /// A parameter out of range, or more than [`COSINE_TERMS_MAX`] terms needed.
-    pub fn price(&self, option: &VanillaOption) -> Result<f64, ClosedFormError> {
+    pub fn price(&self, option: &EuropeanOption) -> Result<f64, ClosedFormError> {
         option.check()?;
         Ok(self.law(option.expiry_years)?.price_checked(option))
     }
@@ -175,15 +175,15 @@ impl KouLaw {
     /// Price under this law of a European option that expires at its horizon; see [`KouModel::price`].
     ///
     /// # Errors
-    /// An option that [`VanillaOption::check`] refuses, or one that expires at another time.
-    pub fn price(&self, option: &VanillaOption) -> Result<f64, ClosedFormError> {
+    /// An option that [`EuropeanOption::check`] refuses, or one that expires at another time.
+    pub fn price(&self, option: &EuropeanOption) -> Result<f64, ClosedFormError> {
         option.check()?;
         let horizon = self.horizon_years;
         within("expiry_years", option.expiry_years, horizon, horizon, "the horizon of the law")?;
         Ok(self.price_checked(option))
     }
 
-    fn price_checked(&self, option: &VanillaOption) -> f64 {
+    fn price_checked(&self, option: &EuropeanOption) -> f64 {
         match &self.shape {
             Shape::Normal(law) => law.price_checked(option),
             Shape::Cosine(cosine) => {

@@ -1,6 +1,6 @@
 //! Merton (1976) jump diffusion: the Poisson mixture of normals, and European prices by it.
 
-use super::black::{VanillaOption, weighted_black};
+use super::black::{EuropeanOption, weighted_black};
 use super::special::{normal_cdf, normal_density};
 use super::{ClosedFormError, ReturnLaw, within};
 
@@ -50,7 +50,7 @@ impl MertonModel {
     ///
     /// # Errors
     /// A parameter out of range, or more than [`EXPECTED_JUMPS_MAX`] expected jumps.
-    pub fn price(&self, option: &VanillaOption) -> Result<f64, ClosedFormError> {
+    pub fn price(&self, option: &EuropeanOption) -> Result<f64, ClosedFormError> {
         option.check()?;
         Ok(self.law(option.expiry_years)?.price_checked(option))
     }
@@ -129,8 +129,8 @@ impl MertonLaw {
     /// Price under this law of a European option that expires at its horizon; see [`MertonModel::price`].
     ///
     /// # Errors
-    /// An option that [`VanillaOption::check`] refuses, or one that expires at another time.
-    pub fn price(&self, option: &VanillaOption) -> Result<f64, ClosedFormError> {
+    /// An option that [`EuropeanOption::check`] refuses, or one that expires at another time.
+    pub fn price(&self, option: &EuropeanOption) -> Result<f64, ClosedFormError> {
         option.check()?;
         let horizon = self.horizon_years;
         within("expiry_years", option.expiry_years, horizon, horizon, "the horizon of the law")?;
@@ -149,7 +149,7 @@ impl MertonLaw {
         self.sum(|c| if c.sd > 0.0 { c.weight() * normal_density(c.score(x)) / c.sd } else { 0.0 })
     }
 
-    pub(crate) fn price_checked(&self, option: &VanillaOption) -> f64 {
+    pub(crate) fn price_checked(&self, option: &EuropeanOption) -> f64 {
         let log_forward = option.forward().ln();
         let log_strike = option.strike.ln();
         let undiscounted = self.sum(|c| {

@@ -11,7 +11,7 @@ pub mod kou;
 pub mod merton;
 pub mod special;
 
-pub use black::{OptionKind, VanillaOption, black_price};
+pub use black::{EuropeanOption, OptionKind, black_price};
 pub use expected_shortfall::TailFigures;
 pub use kou::{KouLaw, KouModel};
 pub use merton::{MertonLaw, MertonModel};

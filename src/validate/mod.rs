@@ -1,1 +1,3 @@
-//! stub
+//! Checks of the engine against what is known without it.
+
+pub mod prices;

@@ -2,15 +2,15 @@
 
 use crate::table::{Row, read};
 use crate::tolerance::{KOU_RELATIVE, PRICE_RELATIVE, close, one_unit};
-use shortfall::closed_form::{KouModel, MertonModel, OptionKind, VanillaOption, black_price};
+use shortfall::closed_form::{EuropeanOption, KouModel, MertonModel, OptionKind, black_price};
 
-fn option(row: &Row, expiry_years: f64) -> VanillaOption {
+fn option(row: &Row, expiry_years: f64) -> EuropeanOption {
     let kind = match row.text("cp") {
         "C" => OptionKind::Call,
         "P" => OptionKind::Put,
         other => panic!("{row}: {other}"),
     };
-    VanillaOption {
+    EuropeanOption {
         kind,
         spot: row.number("spot"),
         strike: row.number("strike"),
