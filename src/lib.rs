@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod closed_form;
 pub mod engine;
 pub mod fault;
 pub mod instrument;
@@ -23,4 +24,5 @@ pub mod run;
 pub mod scenario;
 pub mod table;
 pub mod units;
+pub mod validate;
 pub mod yaml;

@@ -79,7 +79,11 @@ impl Monitor for Silent {
 
 /// Runs the base case and every stress. A stress that has no result fails alone; a device fault
 /// ends the run.
-pub fn run(scenario: &Scenario, engine: &mut dyn Engine, monitor: &mut dyn Monitor) -> Result<Outcome, EngineFault> {
+pub fn run(
+    scenario: &Scenario,
+    engine: &mut dyn Engine,
+    monitor: &mut dyn Monitor,
+) -> Result<Outcome, EngineFault> {
     let start = Instant::now();
     let base_units = value_instruments(scenario, &scenario.market).map_err(EngineFault::Device)?;
     let of = scenario.stresses.len() + 1;
@@ -122,7 +126,8 @@ fn job_of(scenario: &Scenario, market: &Market, units: &[UnitValue]) -> Result<J
 
 fn value_instruments(scenario: &Scenario, market: &Market) -> Result<Vec<UnitValue>, String> {
     let value = |instrument| {
-        UnitValue::new(market, instrument).map_err(|fault: ValueFault| format!("{}: {fault}", instrument.name))
+        UnitValue::new(market, instrument)
+            .map_err(|fault: ValueFault| format!("{}: {fault}", instrument.name))
     };
     scenario.portfolio.instruments.iter().map(value).collect()
 }
@@ -188,14 +193,20 @@ fn estimate(
         done = target;
         case.paths = done;
         let results = estimates(job, &brackets, &tails, done);
-        let precise = scenario.simulation.tolerance.is_none_or(|tolerance| all_within(job, &results, tolerance));
+        let precise =
+            scenario.simulation.tolerance.is_none_or(|tolerance| all_within(job, &results, tolerance));
         if done == most || precise {
             return repair(job, pilot, results, engine, case);
         }
     }
 }
 
-fn estimates(job: &Job, brackets: &[Bracket], tails: &[Tail], paths: u64) -> Vec<Result<TailEstimate, TailFault>> {
+fn estimates(
+    job: &Job,
+    brackets: &[Bracket],
+    tails: &[Tail],
+    paths: u64,
+) -> Vec<Result<TailEstimate, TailFault>> {
     let confidence = |index: usize| job.levels[index % job.levels.len()].confidence;
     let pairs = tails.iter().zip(brackets).enumerate();
     pairs.map(|(index, (tail, bracket))| tail.estimate(bracket, confidence(index), paths)).collect()
@@ -220,8 +231,9 @@ fn repair(
 ) -> Result<Vec<TailEstimate>, EngineFault> {
     let levels = job.levels.len();
     for attempt in 1..=MAX_REPAIRS {
-        let missed: Vec<usize> =
-            (0..job.accounts()).filter(|a| results[a * levels..(a + 1) * levels].iter().any(Result::is_err)).collect();
+        let missed: Vec<usize> = (0..job.accounts())
+            .filter(|a| results[a * levels..(a + 1) * levels].iter().any(Result::is_err))
+            .collect();
         if missed.is_empty() {
             break;
         }
@@ -236,10 +248,9 @@ fn repair(
             results[account * levels..(account + 1) * levels].copy_from_slice(repaired);
         }
     }
-    results
-        .into_iter()
-        .collect::<Result<_, _>>()
-        .map_err(|fault| EngineFault::Device(format!("a tail could not be estimated ({fault:?}); use more paths")))
+    results.into_iter().collect::<Result<_, _>>().map_err(|fault| {
+        EngineFault::Device(format!("a tail could not be estimated ({fault:?}); use more paths"))
+    })
 }
 
 fn account_value(

@@ -59,7 +59,9 @@ impl Table {
             })
         };
         let size = std::fs::metadata(path)
-            .map_err(|error| failed(error.to_string(), "a readable file; paths are relative to the file that names them"))?
+            .map_err(|error| {
+                failed(error.to_string(), "a readable file; paths are relative to the file that names them")
+            })?
             .len();
         if size == 0 {
             return Err(failed("an empty file".to_owned(), "a header and rows"));
@@ -67,14 +69,18 @@ impl Table {
         if size > MAX_BYTES {
             return Err(failed(format!("a file of {size} bytes"), "at most 4 GiB; split the table"));
         }
-        let read_text = || {
-            std::fs::read_to_string(path).map_err(|error| failed(error.to_string(), "UTF-8 text"))
-        };
+        let read_text =
+            || std::fs::read_to_string(path).map_err(|error| failed(error.to_string(), "UTF-8 text"));
         let table = match path.extension().and_then(|ending| ending.to_str()) {
             Some("csv") => Self::from_csv(&file, &read_text()?)?,
             Some("json") => Self::from_json(&file, &read_text()?)?,
             Some("parquet") => Self::from_parquet(&file, path)?,
-            _ => return Err(failed("an unknown kind of file".to_owned(), "a name ending in .csv, .json or .parquet")),
+            _ => {
+                return Err(failed(
+                    "an unknown kind of file".to_owned(),
+                    "a name ending in .csv, .json or .parquet",
+                ));
+            }
         };
         if table.rows.is_empty() {
             return Err(failed("a table without rows".to_owned(), "at least one row"));
@@ -84,7 +90,8 @@ impl Table {
 
     /// Reads CSV text; lines that start with `#` are comments.
     pub fn from_csv(file: &str, text: &str) -> Result<Self, Faults> {
-        let mut reader = csv::ReaderBuilder::new().comment(Some(b'#')).flexible(true).from_reader(text.as_bytes());
+        let mut reader =
+            csv::ReaderBuilder::new().comment(Some(b'#')).flexible(true).from_reader(text.as_bytes());
         let fault = |line, found: String, expected: String| Fault {
             file: file.to_owned(),
             line,
@@ -104,7 +111,11 @@ impl Table {
                 Ok(record) => {
                     let line = record.position().map_or(0, csv::Position::line);
                     if record.len() != header.len() {
-                        faults.push(fault(line, format!("{} cells", record.len()), format!("{} as in the header", header.len())));
+                        faults.push(fault(
+                            line,
+                            format!("{} cells", record.len()),
+                            format!("{} as in the header", header.len()),
+                        ));
                     }
                     rows.push((line, record.iter().map(|cell| cell.trim().to_owned()).collect()));
                 }
@@ -174,11 +185,15 @@ impl Table {
             let mut rows = Vec::new();
             for (index, row) in reader.get_row_iter(None).map_err(|e| e.to_string())?.enumerate() {
                 let row = row.map_err(|e| e.to_string())?;
-                rows.push((index as u64 + 1, row.get_column_iter().map(|(_, field)| parquet_cell(field)).collect()));
+                rows.push((
+                    index as u64 + 1,
+                    row.get_column_iter().map(|(_, field)| parquet_cell(field)).collect(),
+                ));
             }
             Ok((header, rows))
         };
-        let outcome = std::panic::catch_unwind(read).unwrap_or_else(|_| Err("a damaged Parquet file".to_owned()));
+        let outcome =
+            std::panic::catch_unwind(read).unwrap_or_else(|_| Err("a damaged Parquet file".to_owned()));
         let (header, rows) = outcome.map_err(fault)?;
         Ok(Self { file: file.to_owned(), row_word: "row", header, rows })
     }
@@ -205,7 +220,10 @@ impl Table {
     /// Like [`Table::rows`] for a table whose header the caller has checked.
     pub fn rows_any<T>(&self, mut read: impl FnMut(&Row<'_>) -> Option<T>) -> Result<Vec<T>, Faults> {
         let faults = RefCell::default();
-        let rows = self.rows.iter().filter_map(|(line, cells)| read(&Row { table: self, line: *line, cells, faults: &faults }));
+        let rows = self
+            .rows
+            .iter()
+            .filter_map(|(line, cells)| read(&Row { table: self, line: *line, cells, faults: &faults }));
         let all = rows.collect();
         faults.into_inner().into_result(Some(all))
     }
@@ -228,18 +246,33 @@ impl Table {
         let names: Vec<&str> = columns.iter().map(|column| column.name).collect();
         let line = u64::from(self.row_word.is_empty());
         let mut fault = |field: &str, found: String, expected: String| {
-            faults.push(Fault { file: self.file.clone(), line, column: 0, field: field.to_owned(), found, expected });
+            faults.push(Fault {
+                file: self.file.clone(),
+                line,
+                column: 0,
+                field: field.to_owned(),
+                found,
+                expected,
+            });
         };
         for (index, name) in self.header.iter().enumerate() {
             if !names.contains(&name.as_str()) {
-                fault("header", format!("the unknown column `{name}`"), format!("one of {}", names.join(", ")));
+                fault(
+                    "header",
+                    format!("the unknown column `{name}`"),
+                    format!("one of {}", names.join(", ")),
+                );
             } else if self.header[..index].contains(name) {
                 fault("header", format!("the column `{name}` twice"), "each column once".to_owned());
             }
         }
         for column in columns {
             if column.required && !self.header.iter().any(|name| name == column.name) {
-                fault("header", format!("no column `{}`", column.name), format!("the columns {}", names.join(", ")));
+                fault(
+                    "header",
+                    format!("no column `{}`", column.name),
+                    format!("the columns {}", names.join(", ")),
+                );
             }
         }
         faults
@@ -314,7 +347,11 @@ impl Row<'_> {
         expected: &str,
         is_right: impl Fn(f64) -> bool,
     ) -> Option<Option<f64>> {
-        if self.cell(column).is_empty() { Some(None) } else { self.number(column, expected, is_right).map(Some) }
+        if self.cell(column).is_empty() {
+            Some(None)
+        } else {
+            self.number(column, expected, is_right).map(Some)
+        }
     }
 
     /// Text that `read` understands.

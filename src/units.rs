@@ -121,9 +121,13 @@ mod tests {
 
     #[test]
     fn durations_read_and_print() {
-        for (text, days, shown) in
-            [("1d", 1.0, "1d"), ("4h", 1.0 / 6.0, "4h"), ("30m", 1.0 / 48.0, "30m"), ("2w", 14.0, "14d"), ("1y", 365.0, "365d")]
-        {
+        for (text, days, shown) in [
+            ("1d", 1.0, "1d"),
+            ("4h", 1.0 / 6.0, "4h"),
+            ("30m", 1.0 / 48.0, "30m"),
+            ("2w", 14.0, "14d"),
+            ("1y", 365.0, "365d"),
+        ] {
             let years = Years::parse(text).unwrap();
             assert!((years.days() - days).abs() < 1e-12, "{text}");
             assert_eq!(years.to_string(), shown);

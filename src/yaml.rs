@@ -44,22 +44,43 @@ pub fn parse(file: &str, text: &str) -> Result<Node, Faults> {
     };
     let options = serde_yaml::options! { budget: budget };
     let fault = |line, column, found: String, expected: &str| {
-        Faults::from(Fault { file: file.to_owned(), line, column, field: String::new(), found, expected: expected.to_owned() })
+        Faults::from(Fault {
+            file: file.to_owned(),
+            line,
+            column,
+            field: String::new(),
+            found,
+            expected: expected.to_owned(),
+        })
     };
     if text.trim().is_empty() {
-        return Err(fault(0, 0, "an empty file".to_owned(), "a YAML mapping; `shortfall init DIR` writes an example"));
+        return Err(fault(
+            0,
+            0,
+            "an empty file".to_owned(),
+            "a YAML mapping; `shortfall init DIR` writes an example",
+        ));
     }
     serde_yaml::from_str_with_options::<Node>(text, options).map_err(|error| {
         let error = error.without_snippet();
         let (line, column) = error.location().map_or((0, 0), |at| (at.line(), at.column()));
-        fault(line, column, format!("a YAML error ({})", error.to_string().replace('\n', " ")), "well-formed YAML")
+        fault(
+            line,
+            column,
+            format!("a YAML error ({})", error.to_string().replace('\n', " ")),
+            "well-formed YAML",
+        )
     })
 }
 
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<Value>::deserialize(deserializer)?;
-        Ok(Node { line: spanned.referenced.line(), column: spanned.referenced.column(), value: spanned.value })
+        Ok(Node {
+            line: spanned.referenced.line(),
+            column: spanned.referenced.column(),
+            value: spanned.value,
+        })
     }
 }
 
@@ -174,7 +195,13 @@ impl<'a> At<'a> {
 
     /// Notes that this value is wrong. Returns `None`, so that a reader can end with it.
     pub fn fault<T>(&self, expected: impl Into<String>) -> Option<T> {
-        self.document.push(self.node.line, self.node.column, self.path, self.node.describe(), expected.into());
+        self.document.push(
+            self.node.line,
+            self.node.column,
+            self.path,
+            self.node.describe(),
+            expected.into(),
+        );
         None
     }
 
@@ -289,7 +316,13 @@ impl<'a> At<'a> {
             if !asked.contains(key.as_str()) {
                 let known: Vec<&str> = asked.iter().copied().collect();
                 let expected = format!("one of {}", known.join(", "));
-                self.document.push(*line, *column, &self.join(key), format!("the unknown key `{key}`"), expected);
+                self.document.push(
+                    *line,
+                    *column,
+                    &self.join(key),
+                    format!("the unknown key `{key}`"),
+                    expected,
+                );
                 all_known = false;
             }
         }
@@ -320,14 +353,24 @@ impl Mapping<'_> {
             Some(node) => self.read(key, node, read),
             None => {
                 let At { node, document, .. } = self.at;
-                document.push(node.line, node.column, &self.at.join(key), "nothing".to_owned(), format!("the key `{key}`"));
+                document.push(
+                    node.line,
+                    node.column,
+                    &self.at.join(key),
+                    "nothing".to_owned(),
+                    format!("the key `{key}`"),
+                );
                 None
             }
         }
     }
 
     /// A field that may be missing: `Some(None)` then; `None` only if it is wrong.
-    pub fn optional<T>(&self, key: &'static str, read: impl FnOnce(At<'_>) -> Option<T>) -> Option<Option<T>> {
+    pub fn optional<T>(
+        &self,
+        key: &'static str,
+        read: impl FnOnce(At<'_>) -> Option<T>,
+    ) -> Option<Option<T>> {
         match self.find(key) {
             Some(node) => self.read(key, node, read).map(Some),
             None => Some(None),
@@ -356,7 +399,8 @@ mod tests {
         At::root(&node, &document).mapping(|m| {
             let paths = m.required("paths", |at| at.integer(1..=10));
             let name = m.required("name", |at| at.text().map(str::to_owned));
-            let sizes = m.optional("sizes", |at| at.list(|at| at.number("a number of at least 0", |x| x >= 0.0)));
+            let sizes =
+                m.optional("sizes", |at| at.list(|at| at.number("a number of at least 0", |x| x >= 0.0)));
             Some((paths?, name?, sizes?))
         });
         document.into_faults().as_slice().iter().map(ToString::to_string).collect()

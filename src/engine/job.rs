@@ -185,7 +185,9 @@ pub struct JumpEffect {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum JobFault {
     /// Too many jumps in one step.
-    #[error("{expected:.1} jumps are expected in one step of {step} but at most {MAX_JUMPS_PER_STEP} are allowed; set simulation.steps to at least {steps}")]
+    #[error(
+        "{expected:.1} jumps are expected in one step of {step} but at most {MAX_JUMPS_PER_STEP} are allowed; set simulation.steps to at least {steps}"
+    )]
     TooManyJumps {
         /// Expected number.
         expected: f64,
@@ -245,7 +247,8 @@ pub fn build(input: &JobInput<'_>) -> Result<Job, JobFault> {
     let numeraire = input.numeraire.map(|asset| (asset, market.assets[asset].spot));
     let unit_price = numeraire.map_or(1.0, |(_, spot)| spot);
     let scale = portfolio.accounts.iter().map(|account| {
-        let notional = |h: &crate::portfolio::Holding| h.quantity.abs() * units[h.instrument as usize].notional;
+        let notional =
+            |h: &crate::portfolio::Holding| h.quantity.abs() * units[h.instrument as usize].notional;
         account.holdings.iter().map(notional).sum::<f64>() / unit_price
     });
     let moving = |moves: fn(&Asset) -> bool| market.assets.iter().any(moves);
@@ -292,7 +295,11 @@ fn observations(input: &JobInput<'_>, times: &[f64]) -> Result<Vec<Observation>,
     let mut first_step = 0;
     for &years in times {
         let span = years - before;
-        let wanted = if exact { (span * intensity / MAX_JUMPS_PER_STEP).ceil() } else { (span / target - 1e-6).ceil() };
+        let wanted = if exact {
+            (span * intensity / MAX_JUMPS_PER_STEP).ceil()
+        } else {
+            (span / target - 1e-6).ceil()
+        };
         let steps = wanted.max(1.0) as u32;
         let dt = span / f64::from(steps);
         let expected = intensity * dt;
@@ -319,7 +326,8 @@ fn total_intensity(market: &Market) -> f64 {
 fn step_terms(market: &Market, asset: &Asset, dt: f64) -> StepTerms {
     let growth = |jumps: Option<Jumps>, loading: f64| {
         let expected = |jumps: Jumps| {
-            jumps.intensity_annual * jumps.size.expected_growth(loading).expect("the market was checked for it")
+            jumps.intensity_annual
+                * jumps.size.expected_growth(loading).expect("the market was checked for it")
         };
         jumps.map_or(0.0, expected)
     };
@@ -339,7 +347,8 @@ fn step_terms(market: &Market, asset: &Asset, dt: f64) -> StepTerms {
         // (1 - e^-x)/x and (1 - e^-2x)/2x tend to 1 where there is no reversion.
         let mean_decay = |x: f64| if x > 1e-12 { -(-x).exp_m1() / x } else { 1.0 };
         let sd = dynamics.volatility_annual * (dt * mean_decay(2.0 * reversion)).sqrt();
-        let correlation = dynamics.spot_correlation * mean_decay(reversion) / mean_decay(2.0 * reversion).sqrt();
+        let correlation =
+            dynamics.spot_correlation * mean_decay(reversion) / mean_decay(2.0 * reversion).sqrt();
         terms.decay = (-reversion).exp();
         terms.level_on_spot = sd * correlation;
         terms.level_alone = sd * (1.0 - correlation * correlation).max(0.0).sqrt();
@@ -370,7 +379,8 @@ fn poisson_thresholds(expected: f64) -> Vec<u32> {
 
 fn jump_sources(market: &Market) -> Vec<JumpSource> {
     let own = market.assets.iter().enumerate().filter_map(|(i, a)| a.own_jumps.map(|jumps| (Some(i), jumps)));
-    let all: Vec<(Option<usize>, Jumps)> = market.common_jumps.map(|jumps| (None, jumps)).into_iter().chain(own).collect();
+    let all: Vec<(Option<usize>, Jumps)> =
+        market.common_jumps.map(|jumps| (None, jumps)).into_iter().chain(own).collect();
     let total = total_intensity(market);
     let mut cumulated = 0.0;
     let active = all.into_iter().filter(|(_, jumps)| jumps.intensity_annual > 0.0);
@@ -412,7 +422,11 @@ fn jump_effects(market: &Market) -> Vec<JumpEffect> {
 }
 
 /// Curves, rows in their order, and where each `[horizon][instrument]` went.
-fn cube(input: &JobInput<'_>, horizons: &[Years], times: &[f64]) -> (Vec<Curve>, Vec<RowTerms>, Vec<Vec<u32>>) {
+fn cube(
+    input: &JobInput<'_>,
+    horizons: &[Years],
+    times: &[f64],
+) -> (Vec<Curve>, Vec<RowTerms>, Vec<Vec<u32>>) {
     struct Draft {
         observation: usize,
         point: CurvePoint,

@@ -159,7 +159,10 @@ mod tests {
                     if u < 0.5 { (gamma_lr(nu / 2.0, x), u) } else { (gamma_ur(nu / 2.0, x), 1.0 - u) };
                 // d ln p = slope * d ln x = 2 slope * d ln m, and slope < nu/2 in the lower tail, < x in the upper.
                 let slope = (nu / 2.0).max(x);
-                assert!((got / expected).ln().abs() < 2.0 * slope * TABLE_ERROR + 1e-10, "nu {nu}, word {word}");
+                assert!(
+                    (got / expected).ln().abs() < 2.0 * slope * TABLE_ERROR + 1e-10,
+                    "nu {nu}, word {word}"
+                );
             }
         }
     }

@@ -45,7 +45,9 @@ impl Pilot {
             engine.losses_f32(job, &self.cube, horizon, |account, losses| {
                 let losses = &mut losses[..self.paths as usize];
                 let levels = job.levels.iter().filter(|level| level.horizon == horizon);
-                levels.map(|l| Bracket::new(losses, l.confidence, widening, job.scale[account])).collect::<Vec<_>>()
+                levels
+                    .map(|l| Bracket::new(losses, l.confidence, widening, job.scale[account]))
+                    .collect::<Vec<_>>()
             })
         };
         let by_horizon: Vec<Vec<Vec<Bracket>>> = (0..job.horizons.len()).map(of_horizon).collect();
@@ -74,7 +76,14 @@ impl Pilot {
         })
     }
 
-    fn driver(&self, job: &Job, row_assets: &[usize], horizon: usize, account: usize, paths: &[usize]) -> Option<Driver> {
+    fn driver(
+        &self,
+        job: &Job,
+        row_assets: &[usize],
+        horizon: usize,
+        account: usize,
+        paths: &[usize],
+    ) -> Option<Driver> {
         let netting = &job.netting[horizon];
         let mut by_asset = vec![0.0; job.assets];
         for entry in netting.starts[account] as usize..netting.starts[account + 1] as usize {
@@ -91,7 +100,8 @@ impl Pilot {
         let years = job.horizons[horizon].get();
         let observation = job.observations.iter().position(|o| (o.years - years).abs() < 1e-9)?;
         let start = ((observation * job.assets + asset) * FACTORS) * BLOCK;
-        let growth = |&path: &usize| f64::from(self.cube.factors[path / BLOCK][start + path % BLOCK]).exp_m1();
+        let growth =
+            |&path: &usize| f64::from(self.cube.factors[path / BLOCK][start + path % BLOCK]).exp_m1();
         let mean_return = paths.iter().map(growth).sum::<f64>() / paths.len() as f64;
         Some(Driver { asset, share: loss / total, mean_return })
     }

@@ -50,7 +50,15 @@ impl<R: Real> Variance<R> {
 /// With `phi = exp(-d1^2/2)` and the Mills-type ratio `R`, `F N(-|d1|) = F phi R(|d1|)` and
 /// `K N(-|d2|) = F phi R(|d2|)`: one exponential serves both.
 #[inline(always)]
-pub fn option_value<R: Real>(sign: R, forward: R, strike: R, k: R, variance: R, level: R, inverse_level: R) -> R {
+pub fn option_value<R: Real>(
+    sign: R,
+    forward: R,
+    strike: R,
+    k: R,
+    variance: R,
+    level: R,
+    inverse_level: R,
+) -> R {
     let inverse_root = variance.rsqrt();
     let s = variance * inverse_root * level;
     let inverse_s = inverse_root * inverse_level;

@@ -31,9 +31,14 @@ pub enum NameFault {
 impl fmt::Display for NameFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UnknownAsset(asset) => write!(f, "an instrument of an asset of the market, not of `{asset}`"),
+            Self::UnknownAsset(asset) => {
+                write!(f, "an instrument of an asset of the market, not of `{asset}`")
+            }
             Self::Grammar => {
-                write!(f, "a name such as BTC, BTC-PERPETUAL, SOL_USDC-PERPETUAL, BTC-27MAR26 or BTC-27MAR26-80000-C")
+                write!(
+                    f,
+                    "a name such as BTC, BTC-PERPETUAL, SOL_USDC-PERPETUAL, BTC-27MAR26 or BTC-27MAR26-80000-C"
+                )
             }
         }
     }
@@ -41,7 +46,8 @@ impl fmt::Display for NameFault {
 
 /// Hour (UTC) at which dated instruments expire.
 const EXPIRY_HOUR: i8 = 8;
-const MONTHS: [&str; 12] = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
+const MONTHS: [&str; 12] =
+    ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
 
 /// Reads a name; `asset_index` finds an asset of the market.
 pub fn parse(name: &str, asset_index: impl Fn(&str) -> Option<usize>) -> Result<Instrument, NameFault> {
@@ -82,7 +88,8 @@ fn expiry(date: &str) -> Option<jiff::Timestamp> {
     }
     let (rest, year) = date.split_at(date.len() - 2);
     let (day, month) = rest.split_at(rest.len() - 3);
-    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<i8>().ok()).flatten();
+    let digits =
+        |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<i8>().ok()).flatten();
     let month = MONTHS.iter().position(|name| *name == month)? as i8 + 1;
     let date = Date::new(2000 + i16::from(digits(year)?), month, digits(day)?).ok()?;
     Some(date.at(EXPIRY_HOUR, 0, 0, 0).to_zoned(TimeZone::UTC).ok()?.timestamp())
@@ -109,8 +116,20 @@ mod tests {
     #[test]
     fn other_names_are_refused() {
         for bad in [
-            "", "-", "BTC-", "BTC_EUR", "BTC_USDC", "BTC-31FEB26", "BTC-27MAR26-0-C", "BTC-27MAR26--5-C",
-            "BTC-27MAR26-80000-X", "BTC-27MAR26-1d3d5-C", "BTC-é7MAR26", "btc", "BTC-27MAR26-nan-C", "BTC-+7MAR26",
+            "",
+            "-",
+            "BTC-",
+            "BTC_EUR",
+            "BTC_USDC",
+            "BTC-31FEB26",
+            "BTC-27MAR26-0-C",
+            "BTC-27MAR26--5-C",
+            "BTC-27MAR26-80000-X",
+            "BTC-27MAR26-1d3d5-C",
+            "BTC-é7MAR26",
+            "btc",
+            "BTC-27MAR26-nan-C",
+            "BTC-+7MAR26",
         ] {
             assert!(read(bad).is_err(), "{bad}");
         }

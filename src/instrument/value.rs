@@ -30,7 +30,9 @@ pub enum ValueFault {
     #[error("an expiry within the forwards of {0}")]
     NoForward(String),
     /// No volatility for its expiry.
-    #[error("an expiry that the volatility surface of {asset} has ({expiries}), or an implied_volatility of its own")]
+    #[error(
+        "an expiry that the volatility surface of {asset} has ({expiries}), or an implied_volatility of its own"
+    )]
     NoVolatility {
         /// The asset.
         asset: String,

@@ -74,7 +74,12 @@ impl State {
 }
 
 /// Applies the rules to an account.
-pub fn margin(rules: &MarginRules, value: &AccountValue, maintenance: &TailEstimate, initial: &TailEstimate) -> Margin {
+pub fn margin(
+    rules: &MarginRules,
+    value: &AccountValue,
+    maintenance: &TailEstimate,
+    initial: &TailEstimate,
+) -> Margin {
     let floor = rules.floor * value.gross_notional;
     // A book that cannot lose has an Expected Shortfall below zero; a margin does not pay out.
     let maintenance_margin = maintenance.expected_shortfall.max(floor).max(0.0);

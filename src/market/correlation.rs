@@ -184,9 +184,18 @@ mod tests {
 
     #[test]
     fn bad_entries_are_named() {
-        assert!(matches!(Correlation::new(2, vec![1.0, f64::NAN, 0.0, 1.0]), Err(CorrelationFault::Entry(0, 1, _))));
-        assert!(matches!(Correlation::new(2, vec![1.0, 0.5, 0.4, 1.0]), Err(CorrelationFault::Asymmetric(..))));
-        assert!(matches!(Correlation::new(2, vec![0.9, 0.5, 0.5, 1.0]), Err(CorrelationFault::Diagonal(0, _))));
+        assert!(matches!(
+            Correlation::new(2, vec![1.0, f64::NAN, 0.0, 1.0]),
+            Err(CorrelationFault::Entry(0, 1, _))
+        ));
+        assert!(matches!(
+            Correlation::new(2, vec![1.0, 0.5, 0.4, 1.0]),
+            Err(CorrelationFault::Asymmetric(..))
+        ));
+        assert!(matches!(
+            Correlation::new(2, vec![0.9, 0.5, 0.5, 1.0]),
+            Err(CorrelationFault::Diagonal(0, _))
+        ));
     }
 
     #[test]

@@ -53,7 +53,9 @@ pub fn files(path: &Path) -> Vec<PathBuf> {
 }
 
 fn read_market(m: &Mapping<'_>, folder: &Path) -> Option<Market> {
-    let as_of = m.required("as_of", |at| at.parsed("an instant such as 2026-02-04T21:33:08Z", |t| t.parse::<Timestamp>().ok()));
+    let as_of = m.required("as_of", |at| {
+        at.parsed("an instant such as 2026-02-04T21:33:08Z", |t| t.parse::<Timestamp>().ok())
+    });
     let source = m.required("source", |at| at.text().map(str::to_owned));
     let rate = m.optional("discount_rate", |at| at.number("an annual rate in [-1, 1]", |x| x.abs() <= 1.0));
     let groups = m.optional("tail_groups", read_tail_groups).map(Option::unwrap_or_default);
@@ -132,7 +134,9 @@ fn read_asset(m: &Mapping<'_>, groups: &[String]) -> Option<Asset> {
     let positive = |at: At<'_>| at.number("a price above zero", |x| x > 0.0 && x < 1e12);
     let rate = |at: At<'_>| at.number("an annual rate in [-10, 10]", |x| x.abs() <= 10.0);
     let name = m.required("name", |at| {
-        at.parsed("a ticker of capital letters and digits, such as BTC", |t| is_ticker(t).then(|| t.to_owned()))
+        at.parsed("a ticker of capital letters and digits, such as BTC", |t| {
+            is_ticker(t).then(|| t.to_owned())
+        })
     });
     let spot = m.required("spot", positive);
     let mark = m.optional("perpetual_mark", positive);
@@ -145,9 +149,11 @@ fn read_asset(m: &Mapping<'_>, groups: &[String]) -> Option<Asset> {
         at.parsed(&expected, |name| groups.iter().position(|group| group == name))
     });
     let own_jumps = m.optional("own_jumps", read_jumps);
-    let loading = m.optional("common_jump_loading", |at| at.number("a number in [-10, 10]", |x| x.abs() <= 10.0));
+    let loading =
+        m.optional("common_jump_loading", |at| at.number("a number in [-10, 10]", |x| x.abs() <= 10.0));
     let implied_volatility = m.optional("implied_volatility", |at| at.mapping(read_implied_volatility));
-    let basis_volatility = m.optional("basis_volatility", |at| at.number("a number in [0, 10]", |x| (0.0..=10.0).contains(&x)));
+    let basis_volatility =
+        m.optional("basis_volatility", |at| at.number("a number in [0, 10]", |x| (0.0..=10.0).contains(&x)));
     let funding_rate = m.optional("funding_rate", rate);
     let spot = spot?;
     Some(Asset {
@@ -176,19 +182,23 @@ pub fn is_ticker(name: &str) -> bool {
 fn read_jumps(at: At<'_>) -> Option<Jumps> {
     at.mapping(|m| {
         let intensity = m.required("intensity", |at| {
-            at.number("an expected number of jumps a year, 0 to 100000", |x| (0.0..=MAX_INTENSITY).contains(&x))
+            at.number("an expected number of jumps a year, 0 to 100000", |x| {
+                (0.0..=MAX_INTENSITY).contains(&x)
+            })
         });
         let law = m.required("law", |at| at.one_of(&["merton", "kou"]));
         let size = match law? {
             0 => {
                 let mean = m.required("mean", |at| at.number("a log size in [-3, 3]", |x| x.abs() <= 3.0));
-                let sd = m.required("sd", |at| at.number("a log size in [0, 3]", |x| (0.0..=3.0).contains(&x)));
+                let sd =
+                    m.required("sd", |at| at.number("a log size in [0, 3]", |x| (0.0..=3.0).contains(&x)));
                 JumpSize::Merton { mean: mean?, sd: sd? }
             }
             _ => {
                 let rate = |at: At<'_>| at.number("a rate above 0", |x| x > 0.0 && x <= 1e6);
-                let up_probability =
-                    m.required("up_probability", |at| at.number("a probability", |x| (0.0..=1.0).contains(&x)));
+                let up_probability = m.required("up_probability", |at| {
+                    at.number("a probability", |x| (0.0..=1.0).contains(&x))
+                });
                 let up_rate = m.required("up_rate", rate);
                 let down_rate = m.required("down_rate", rate);
                 JumpSize::Kou { up_probability: up_probability?, up_rate: up_rate?, down_rate: down_rate? }
@@ -203,7 +213,9 @@ fn read_implied_volatility(m: &Mapping<'_>) -> Option<ImpliedVolatility> {
         move |at: At<'_>| at.number(&format!("a number in [0, {top}]"), |x| (0.0..=top).contains(&x))
     };
     let shift = |at: At<'_>| at.number("a log shift in [-3, 3]", |x| x.abs() <= 3.0);
-    let tenor = |at: At<'_>| at.parsed("a duration above zero, such as 30d", |t| Years::parse(t).filter(|y| y.get() > 0.0));
+    let tenor = |at: At<'_>| {
+        at.parsed("a duration above zero, such as 30d", |t| Years::parse(t).filter(|y| y.get() > 0.0))
+    };
     let mean_reversion = m.required("mean_reversion", nonnegative(10_000.0));
     let volatility = m.required("volatility", nonnegative(20.0));
     let correlation = m.optional("spot_correlation", |at| at.number("a correlation", |x| x.abs() <= 1.0));
@@ -235,16 +247,21 @@ fn read_correlation(at: At<'_>, table: &Table, assets: &[Asset]) -> Option<Corre
         );
     }
     let mut rows: Vec<Option<Vec<f64>>> = vec![None; names.len()];
-    append(at, table.rows_any(|row| {
-        let name = row.text("asset")?;
-        let Some(index) = names.iter().position(|other| other == &name) else {
-            return row.fault("asset", format!("`{name}`"), format!("one of {}", names.join(", ")));
-        };
-        let values: Vec<Option<f64>> =
-            names.iter().map(|name| row.number(name, "a correlation in [-1, 1]", |x| x.abs() <= 1.0)).collect();
-        rows[index] = Some(values.into_iter().collect::<Option<Vec<f64>>>()?);
-        Some(())
-    }))?;
+    append(
+        at,
+        table.rows_any(|row| {
+            let name = row.text("asset")?;
+            let Some(index) = names.iter().position(|other| other == &name) else {
+                return row.fault("asset", format!("`{name}`"), format!("one of {}", names.join(", ")));
+            };
+            let values: Vec<Option<f64>> = names
+                .iter()
+                .map(|name| row.number(name, "a correlation in [-1, 1]", |x| x.abs() <= 1.0))
+                .collect();
+            rows[index] = Some(values.into_iter().collect::<Option<Vec<f64>>>()?);
+            Some(())
+        }),
+    )?;
     let missing: Vec<&str> =
         names.iter().zip(&rows).filter(|(_, row)| row.is_none()).map(|(name, _)| *name).collect();
     if !missing.is_empty() {
@@ -255,16 +272,22 @@ fn read_correlation(at: At<'_>, table: &Table, assets: &[Asset]) -> Option<Corre
         Ok(correlation) => Some(correlation),
         Err(fault @ CorrelationFault::NotPositive { .. }) => {
             let CorrelationFault::NotPositive { nearest, .. } = &fault else { unreachable!() };
-            at.fault_found(fault.to_string(), format!("a positive semidefinite matrix; the nearest is\n{}", as_csv(nearest, &names)))
+            at.fault_found(
+                fault.to_string(),
+                format!("a positive semidefinite matrix; the nearest is\n{}", as_csv(nearest, &names)),
+            )
         }
-        Err(fault) => at.fault_found(fault.to_string(), "a symmetric matrix of entries in [-1, 1] with a unit diagonal"),
+        Err(fault) => {
+            at.fault_found(fault.to_string(), "a symmetric matrix of entries in [-1, 1] with a unit diagonal")
+        }
     }
 }
 
 fn as_csv(correlation: &Correlation, names: &[&str]) -> String {
     let mut text = format!("asset,{}\n", names.join(","));
     for (row, name) in names.iter().enumerate() {
-        let values: Vec<String> = (0..names.len()).map(|c| format!("{:.6}", correlation.get(row, c))).collect();
+        let values: Vec<String> =
+            (0..names.len()).map(|c| format!("{:.6}", correlation.get(row, c))).collect();
         text.push_str(&format!("{name},{}\n", values.join(",")));
     }
     text
@@ -279,9 +302,14 @@ fn asset_of(row: &Row<'_>, assets: &[Asset]) -> Option<usize> {
 }
 
 fn expiry_of(row: &Row<'_>, as_of: Timestamp) -> Option<Timestamp> {
-    let expiry = row.parsed("expiry", "an instant such as 2026-03-27T08:00:00Z", |t| t.parse::<Timestamp>().ok())?;
+    let expiry =
+        row.parsed("expiry", "an instant such as 2026-03-27T08:00:00Z", |t| t.parse::<Timestamp>().ok())?;
     if expiry <= as_of {
-        return row.fault("expiry", format!("{expiry}, already expired"), format!("an instant after {as_of}"));
+        return row.fault(
+            "expiry",
+            format!("{expiry}, already expired"),
+            format!("an instant after {as_of}"),
+        );
     }
     Some(expiry)
 }
@@ -304,10 +332,23 @@ fn read_forwards(table: &Table, assets: &[Asset], as_of: Timestamp) -> Result<Ve
     Ok(forwards)
 }
 
-fn read_surfaces(table: &Table, assets: &[Asset], as_of: Timestamp) -> Result<Vec<(usize, SurfaceSlice)>, Faults> {
+fn read_surfaces(
+    table: &Table,
+    assets: &[Asset],
+    as_of: Timestamp,
+) -> Result<Vec<(usize, SurfaceSlice)>, Faults> {
     let columns = [
-        required("asset"), required("expiry"), required("a"), required("b"), required("rho"), required("m"),
-        required("sigma"), optional("forward"), optional("quotes"), optional("rmse_vol"), optional("max_error_vol"),
+        required("asset"),
+        required("expiry"),
+        required("a"),
+        required("b"),
+        required("rho"),
+        required("m"),
+        required("sigma"),
+        optional("forward"),
+        optional("quotes"),
+        optional("rmse_vol"),
+        optional("max_error_vol"),
     ];
     let any = |_: f64| true;
     let mut rows = table.rows(&columns, |row| {
@@ -322,7 +363,11 @@ fn read_surfaces(table: &Table, assets: &[Asset], as_of: Timestamp) -> Result<Ve
         if let Err(fault) = svi.check() {
             return row.fault("a,b,rho,m,sigma", fault.to_string(), "a slice free of butterfly arbitrage");
         }
-        Some((asset?, SurfaceSlice { expiry: expiry?, svi, rmse_volatility, max_error_volatility }, row.number_in_file()))
+        Some((
+            asset?,
+            SurfaceSlice { expiry: expiry?, svi, rmse_volatility, max_error_volatility },
+            row.number_in_file(),
+        ))
     })?;
     rows.sort_by_key(|(asset, slice, _)| (*asset, slice.expiry));
     let faults = calendar_faults(table, assets, &rows);
@@ -339,7 +384,12 @@ fn calendar_faults(table: &Table, assets: &[Asset], rows: &[(usize, SurfaceSlice
         } else {
             continue;
         };
-        faults.push(table.fault_at(pair[1].2, "a,b,rho,m,sigma", found, "total variance that grows with expiry"));
+        faults.push(table.fault_at(
+            pair[1].2,
+            "a,b,rho,m,sigma",
+            found,
+            "total variance that grows with expiry",
+        ));
     }
     faults
 }

@@ -90,9 +90,8 @@ impl SviSlice {
 
     /// Checks calendar arbitrage against the slice of an earlier expiry.
     pub fn check_after(&self, earlier: &Self) -> Result<(), SliceFault> {
-        let falls = |&k: &f64| {
-            !(self.total_variance(k) >= earlier.total_variance(k) * (1.0 - ARBITRAGE_TOLERANCE))
-        };
+        let falls =
+            |&k: &f64| !(self.total_variance(k) >= earlier.total_variance(k) * (1.0 - ARBITRAGE_TOLERANCE));
         match grid().find(falls) {
             Some(k) => Err(SliceFault::Calendar(k)),
             None => Ok(()),

@@ -16,8 +16,5 @@ pub(super) fn cos_sin_turn<T: Float>(word: u32) -> (T, T) {
     let swap = T::from_small(-((quadrant & 1) as i32));
     let c = swap.if_negative(sin, cos);
     let s = swap.if_negative(cos, sin);
-    (
-        c.flip_sign((quadrant + 1) << 30),
-        s.flip_sign(quadrant << 30),
-    )
+    (c.flip_sign((quadrant + 1) << 30), s.flip_sign(quadrant << 30))
 }

@@ -27,7 +27,13 @@ pub const MAX_ACCOUNTS: usize = 5_000_000;
 
 /// Reads and checks a portfolio against a market. All faults of all files are reported together.
 pub fn read(sources: &Sources, market: &Market) -> Result<Portfolio, Faults> {
-    let mut reader = Reader { market, accounts: BTreeMap::new(), declared: false, instruments: Vec::new(), index: HashMap::new() };
+    let mut reader = Reader {
+        market,
+        accounts: BTreeMap::new(),
+        declared: false,
+        instruments: Vec::new(),
+        index: HashMap::new(),
+    };
     let mut faults = Faults::default();
     // Positions of unknown accounts make no sense while the accounts themselves are faulty.
     if let Some(path) = &sources.accounts {
@@ -94,10 +100,15 @@ impl Reader<'_> {
         ];
         table.rows(&columns, |row| {
             let known = self.check_account(row);
-            let volatility = row.optional_number("implied_volatility", "an annual volatility in (0, 20], such as 0.65", |x| x > 0.0 && x <= 20.0);
+            let volatility = row.optional_number(
+                "implied_volatility",
+                "an annual volatility in (0, 20], such as 0.65",
+                |x| x > 0.0 && x <= 20.0,
+            );
             let instrument = volatility.and_then(|volatility| self.instrument(row, volatility));
             let quantity = row.number("quantity", "a finite number of units", |x| x.abs() <= MAX_QUANTITY);
-            let entry = row.optional_number("entry_price", "a price above zero, or nothing", |x| x > 0.0 && x < 1e12);
+            let entry =
+                row.optional_number("entry_price", "a price above zero, or nothing", |x| x > 0.0 && x < 1e12);
             known?;
             let (index, quantity, entry) = (instrument?, quantity?, entry?);
             self.add(row.cell("account"), index, quantity);
@@ -105,7 +116,8 @@ impl Reader<'_> {
                 let (instrument, unit) = &self.instruments[index as usize];
                 let unrealised = unit.unrealised(entry);
                 let asset = instrument.asset;
-                self.accounts.entry(row.cell("account").to_owned()).or_default().cash += quantity * unrealised.dollars;
+                self.accounts.entry(row.cell("account").to_owned()).or_default().cash +=
+                    quantity * unrealised.dollars;
                 if unrealised.coins != 0.0 {
                     self.add_coins(row.cell("account"), asset, quantity * unrealised.coins);
                 }
@@ -124,7 +136,11 @@ impl Reader<'_> {
             let asset = self.market.asset_index(name);
             if asset.is_none() && !cash {
                 let names: Vec<&str> = self.market.assets.iter().map(|a| a.name.as_str()).collect();
-                return row.fault("asset", quoted(name), format!("USD, USDC, USDT or one of {}", names.join(", ")));
+                return row.fault(
+                    "asset",
+                    quoted(name),
+                    format!("USD, USDC, USDT or one of {}", names.join(", ")),
+                );
             }
             known?;
             let amount = amount?;
@@ -185,7 +201,8 @@ impl Reader<'_> {
             Some(&index) => index,
             None => {
                 let instrument = Instrument { name, asset, kind: Kind::Spot };
-                let unit = UnitValue::new(self.market, &instrument).expect("spot has no expiry and no volatility");
+                let unit =
+                    UnitValue::new(self.market, &instrument).expect("spot has no expiry and no volatility");
                 self.register(key, instrument, unit)
             }
         };
@@ -204,6 +221,9 @@ impl Reader<'_> {
                 .map(|(instrument, quantity)| Holding { instrument, quantity })
                 .collect(),
         });
-        Portfolio { accounts: accounts.collect(), instruments: self.instruments.into_iter().map(|(i, _)| i).collect() }
+        Portfolio {
+            accounts: accounts.collect(),
+            instruments: self.instruments.into_iter().map(|(i, _)| i).collect(),
+        }
     }
 }

@@ -36,7 +36,10 @@ impl LevelRank {
         let expected = n as f64 * confidence.tail();
         let spread = widening * BRACKET_SIGMAS * (expected * confidence.get()).sqrt();
         let clamp = |rank: f64| rank.clamp(0.0, n as f64 - 1.0) as usize;
-        Self { above: clamp((expected - spread).floor() - 1.0), inside: clamp((expected + spread).ceil() + 1.0) }
+        Self {
+            above: clamp((expected - spread).floor() - 1.0),
+            inside: clamp((expected + spread).ceil() + 1.0),
+        }
     }
 }
 

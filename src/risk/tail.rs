@@ -89,7 +89,12 @@ impl Tail {
     /// The tail's probability mass ends inside one bin. That bin's losses are taken as uniform
     /// with the bin's own mean and variance, which is exact for an atom; the error in Expected
     /// Shortfall is of second order in a bin's width.
-    pub fn estimate(&self, bracket: &Bracket, confidence: Confidence, paths: u64) -> Result<TailEstimate, TailFault> {
+    pub fn estimate(
+        &self,
+        bracket: &Bracket,
+        confidence: Confidence,
+        paths: u64,
+    ) -> Result<TailEstimate, TailFault> {
         if self.overflows > 0 {
             return Err(TailFault::Overflow);
         }

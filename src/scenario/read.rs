@@ -67,7 +67,10 @@ fn read_scenario(m: &Mapping<'_>, path: &Path, folder: &Path) -> Option<Scenario
     for (index, (stress, file)) in stresses.iter().enumerate() {
         replay_files.extend(file.clone());
         if stress.name == "base" || stresses[..index].iter().any(|(other, _)| other.name == stress.name) {
-            return m.at().fault_found(format!("the stress `{}` twice", stress.name), "each name once, and none `base`");
+            return m.at().fault_found(
+                format!("the stress `{}` twice", stress.name),
+                "each name once, and none `base`",
+            );
         }
     }
     let sources = sources?;
@@ -146,7 +149,12 @@ fn read_margin(m: &Mapping<'_>, market: Option<&Market>) -> Option<MarginRules> 
     for (_, (asset, haircut)) in haircuts?.unwrap_or_default() {
         by_asset[asset] = haircut;
     }
-    Some(MarginRules { maintenance: maintenance?, initial: initial?, floor: floor?.unwrap_or(0.0), haircuts: by_asset })
+    Some(MarginRules {
+        maintenance: maintenance?,
+        initial: initial?,
+        floor: floor?.unwrap_or(0.0),
+        haircuts: by_asset,
+    })
 }
 
 fn read_level(m: &Mapping<'_>) -> Option<Level> {
@@ -183,26 +191,36 @@ fn read_stress(m: &Mapping<'_>, market: &Market, folder: &Path) -> Option<(Stres
     let correlation = m.optional("correlation", |at| {
         at.mapping(|m| {
             let toward = m.required("toward", |at| at.number("a correlation in [-1, 1]", |x| x.abs() <= 1.0));
-            let weight = m.required("weight", |at| at.number("a weight in [0, 1]", |x| (0.0..=1.0).contains(&x)));
+            let weight =
+                m.required("weight", |at| at.number("a weight in [0, 1]", |x| (0.0..=1.0).contains(&x)));
             Some(Shock::Correlation { toward: toward?, weight: weight? })
         })
     });
     let intensity = m.optional("jump_intensity", |at| {
         at.mapping(|m| Some(Shock::JumpIntensity { multiply: m.required("multiply", factor)? }))
     });
-    let basis = m.optional("basis", |at| at.mapping(|m| Some(Shock::Basis { shift: m.required("shift", shift)? })));
-    let funding = m.optional("funding", |at| at.mapping(|m| Some(Shock::Funding { shift: m.required("shift", shift)? })));
-    let (replay, file) = replay?.map_or((None, None), |(replay, file)| (Some(Shock::Replay(replay)), Some(file)));
+    let basis =
+        m.optional("basis", |at| at.mapping(|m| Some(Shock::Basis { shift: m.required("shift", shift)? })));
+    let funding = m.optional("funding", |at| {
+        at.mapping(|m| Some(Shock::Funding { shift: m.required("shift", shift)? }))
+    });
+    let (replay, file) =
+        replay?.map_or((None, None), |(replay, file)| (Some(Shock::Replay(replay)), Some(file)));
     let all = [replay, spot?, volatility?, correlation?, intensity?, basis?, funding?];
     let shocks: Vec<Shock> = all.into_iter().flatten().collect();
     if shocks.is_empty() {
-        return m.at().fault_found("a stress without a shock", "replay, spot, volatility, correlation, jump_intensity, basis or funding");
+        return m.at().fault_found(
+            "a stress without a shock",
+            "replay, spot, volatility, correlation, jump_intensity, basis or funding",
+        );
     }
     Some((Stress { name: name?, shocks }, file))
 }
 
 fn read_spot_moves(at: At<'_>, market: &Market) -> Option<Shock> {
-    let relative = |at: At<'_>| at.number("a relative move above -1 and up to 10; -0.3 is -30 %", |x| x > -1.0 && x <= 10.0);
+    let relative = |at: At<'_>| {
+        at.number("a relative move above -1 and up to 10; -0.3 is -30 %", |x| x > -1.0 && x <= 10.0)
+    };
     let entries = at.entries(|name, at| {
         let targets: Vec<usize> = match name {
             "all" => (0..market.assets.len()).collect(),

@@ -96,7 +96,8 @@ impl CpuEngine {
         assert!(paths.start.is_multiple_of(BLOCK as u64), "ranges of paths start on a block");
         let blocks = (paths.end - paths.start).div_ceil(BLOCK as u64);
         let run = |state: &mut simulate::State<R>, block: u64| {
-            let mut factors = vec![R::Scalar::default(); model.observations.len() * model.assets * FACTORS * BLOCK];
+            let mut factors =
+                vec![R::Scalar::default(); model.observations.len() * model.assets * FACTORS * BLOCK];
             let mut pnl = vec![R::Scalar::default(); model.rows.len() * BLOCK];
             self.block::<R>(model, state, paths.start + block * BLOCK as u64, &mut factors, &mut pnl);
             (factors, pnl)
@@ -173,7 +174,8 @@ impl CpuEngine {
                     self.block::<R>(&model, state, first + (block * BLOCK) as u64, factors, pnl);
                 },
             );
-            let work = Collecting { job, holdings: &holdings, brackets, tile, row_len, count: count as usize };
+            let work =
+                Collecting { job, holdings: &holdings, brackets, tile, row_len, count: count as usize };
             split_tails(&mut tails, &tasks, levels).into_par_iter().for_each(|(accounts, tails)| {
                 self.instructions.dispatch(
                     #[inline(always)]
@@ -251,7 +253,8 @@ fn account_tasks<S: Float>(holdings: &[Holdings<'_, S>], accounts: usize, tasks:
     let mut start = 0;
     for task in 1..=tasks {
         let target = total * task / tasks;
-        let end = if task == tasks { accounts } else { partition_point(start, accounts, |a| weight(a) < target) };
+        let end =
+            if task == tasks { accounts } else { partition_point(start, accounts, |a| weight(a) < target) };
         if end > start {
             ranges.push(start..end);
         }
@@ -269,7 +272,11 @@ fn partition_point(mut low: usize, mut high: usize, before: impl Fn(usize) -> bo
     low
 }
 
-fn split_tails<'a>(mut tails: &'a mut [Tail], tasks: &[Range<usize>], levels: usize) -> Vec<(Range<usize>, &'a mut [Tail])> {
+fn split_tails<'a>(
+    mut tails: &'a mut [Tail],
+    tasks: &[Range<usize>],
+    levels: usize,
+) -> Vec<(Range<usize>, &'a mut [Tail])> {
     let mut parts = Vec::with_capacity(tasks.len());
     for accounts in tasks {
         let (part, rest) = tails.split_at_mut(accounts.len() * levels);

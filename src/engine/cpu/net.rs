@@ -31,7 +31,12 @@ impl<'a, S: Real> Holdings<'a, S> {
 
 /// Losses of one account on a block of paths: minus the sum, in order, of quantity times profit.
 #[inline(always)]
-pub fn losses<R: Real>(holdings: &Holdings<'_, R::Scalar>, account: usize, pnl: &[R::Scalar], losses: &mut [R::Scalar; BLOCK]) {
+pub fn losses<R: Real>(
+    holdings: &Holdings<'_, R::Scalar>,
+    account: usize,
+    pnl: &[R::Scalar],
+    losses: &mut [R::Scalar; BLOCK],
+) {
     let range = holdings.starts[account] as usize..holdings.starts[account + 1] as usize;
     // Four groups of lanes at a time stay in registers while the holdings go by.
     const GROUPS: usize = 4;
@@ -53,7 +58,12 @@ pub fn losses<R: Real>(holdings: &Holdings<'_, R::Scalar>, account: usize, pnl: 
 
 /// Sorts a block of losses into an account's tail; `valid` of them count.
 #[inline(always)]
-pub fn collect<S: crate::numeric::Float>(losses: &[S; BLOCK], valid: usize, bracket: &Bracket, tail: &mut Tail) {
+pub fn collect<S: crate::numeric::Float>(
+    losses: &[S; BLOCK],
+    valid: usize,
+    bracket: &Bracket,
+    tail: &mut Tail,
+) {
     for loss in &losses[..valid] {
         let excess = loss.to_f64() as f32 - bracket.floor;
         if excess >= 0.0 {

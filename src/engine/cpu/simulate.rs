@@ -50,7 +50,12 @@ impl<R: Real> State<R> {
 
 /// Simulates `BLOCK` paths from `first` on; `factors` is `[observation][asset][factor][BLOCK]`.
 #[inline(always)]
-pub fn simulate<R: Real>(model: &Model<R::Scalar>, state: &mut State<R>, first: u64, factors: &mut [R::Scalar]) {
+pub fn simulate<R: Real>(
+    model: &Model<R::Scalar>,
+    state: &mut State<R>,
+    first: u64,
+    factors: &mut [R::Scalar],
+) {
     let per_observation = model.assets * FACTORS * BLOCK;
     for group in 0..BLOCK / R::LANES {
         let path = first + (group * R::LANES) as u64;
@@ -80,7 +85,13 @@ pub fn simulate<R: Real>(model: &Model<R::Scalar>, state: &mut State<R>, first: 
 }
 
 #[inline(always)]
-fn step_once<R: Real>(model: &Model<R::Scalar>, state: &mut State<R>, steps: &Steps<R::Scalar>, path: [R::Word; 2], step: u32) {
+fn step_once<R: Real>(
+    model: &Model<R::Scalar>,
+    state: &mut State<R>,
+    steps: &Steps<R::Scalar>,
+    path: [R::Word; 2],
+    step: u32,
+) {
     let draw = |stream: u32| {
         R::Word::philox4x32_10([path[0], path[1], R::Word::splat(step), R::Word::splat(stream)], model.seed)
     };
@@ -131,7 +142,14 @@ fn step_once<R: Real>(model: &Model<R::Scalar>, state: &mut State<R>, steps: &St
         for lane in 0..R::LANES {
             // Most steps of most paths have no jump and end here.
             if word.lane(lane) >= quiet {
-                jumps(model, state, steps, [path[0].lane(lane), path[1].lane(lane), step], word.lane(lane), lane);
+                jumps(
+                    model,
+                    state,
+                    steps,
+                    [path[0].lane(lane), path[1].lane(lane), step],
+                    word.lane(lane),
+                    lane,
+                );
             }
         }
     }

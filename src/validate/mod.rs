@@ -1,0 +1,3 @@
+//! Checks of the engine against what is known without it.
+
+pub mod prices;

@@ -1,0 +1,8 @@
+//! Closed forms against published and independently computed tables in `tests/data`.
+
+mod prices;
+mod properties;
+mod shortfall_books;
+mod shortfall_tables;
+mod table;
+mod tolerance;
