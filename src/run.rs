@@ -263,25 +263,23 @@ fn account_value(
     let account = &scenario.portfolio.accounts[account];
     let mut base = account.cash;
     let mut profit = 0.0;
-    let mut haircut = 0.0;
     let mut gross_notional = 0.0;
     for holding in &account.holdings {
         let index = holding.instrument as usize;
         base += holding.quantity * base_units[index].market_value;
         profit += holding.quantity * base_units[index].profit_to(&units[index]);
         gross_notional += holding.quantity.abs() * units[index].notional;
-        let instrument = &scenario.portfolio.instruments[index];
-        if instrument.kind == crate::instrument::Kind::Spot {
-            let value = holding.quantity * units[index].market_value;
-            haircut += scenario.margin.haircuts[instrument.asset] * value.max(0.0);
-        }
     }
+    let haircut = |&(asset, amount): &(usize, f64)| {
+        scenario.margin.haircuts[asset] * (amount * market.assets[asset].spot).max(0.0)
+    };
+    let haircuts: f64 = account.balances.iter().map(haircut).sum();
     let price = |market: &Market| scenario.reporting_asset.map_or(1.0, |asset| market.assets[asset].spot);
     let (then, now) = (price(&scenario.market), price(market));
     let market_value = (base + profit) / now;
     AccountValue {
         market_value,
-        equity: market_value - haircut / now,
+        equity: market_value - haircuts / now,
         gross_notional: gross_notional / now,
         stress_profit: market_value - base / then,
     }

@@ -12,7 +12,7 @@ pub struct MarginRules {
     pub initial: Level,
     /// Least margin as a fraction of the account's gross notional: 0.01 is 1 %.
     pub floor: f64,
-    /// Fraction taken off a positive holding of each asset's spot when it counts as equity.
+    /// Fraction taken off a positive balance of each asset when it counts as equity.
     pub haircuts: Vec<f64>,
 }
 

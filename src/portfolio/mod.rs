@@ -25,6 +25,9 @@ pub struct Account {
     /// Cash in US dollars: balances in dollars and stablecoins, and what linear futures have made
     /// since their entry.
     pub cash: f64,
+    /// Coin balances posted as collateral, `(asset, amount)`: also part of the holdings; haircuts
+    /// are taken from these alone.
+    pub balances: Vec<(usize, f64)>,
     /// Holdings, each instrument once, ascending. A coin balance is a holding of its spot.
     pub holdings: Vec<Holding>,
 }

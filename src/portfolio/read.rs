@@ -73,6 +73,7 @@ struct Reader<'a> {
 struct Draft {
     description: String,
     cash: f64,
+    balances: BTreeMap<usize, f64>,
     quantities: BTreeMap<u32, f64>,
 }
 
@@ -145,7 +146,11 @@ impl Reader<'_> {
             known?;
             let amount = amount?;
             match asset {
-                Some(asset) if !cash => self.add_coins(row.cell("account"), asset, amount),
+                Some(asset) if !cash => {
+                    self.add_coins(row.cell("account"), asset, amount);
+                    let draft = self.accounts.entry(row.cell("account").to_owned()).or_default();
+                    *draft.balances.entry(asset).or_default() += amount;
+                }
                 _ => self.accounts.entry(row.cell("account").to_owned()).or_default().cash += amount,
             }
             Some(())
@@ -214,6 +219,7 @@ impl Reader<'_> {
             name,
             description: draft.description,
             cash: draft.cash,
+            balances: draft.balances.into_iter().collect(),
             holdings: draft
                 .quantities
                 .into_iter()

@@ -140,7 +140,7 @@ impl Tail {
                 expected_shortfall: floor + shortfall,
                 expected_shortfall_error: (variance / paths as f64).sqrt() / confidence.tail(),
                 value_at_risk: floor + quantile,
-                value_at_risk_error: if half_width > 0.0 && density > 0.0 { spread / density } else { 0.0 },
+                value_at_risk_error: if density > 0.0 { spread / density } else { 0.0 },
                 paths,
             });
         }

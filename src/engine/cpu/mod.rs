@@ -119,10 +119,12 @@ impl CpuEngine {
             buffer.clear();
             for pnl in &cube.pnl {
                 let mut losses = [R::Scalar::default(); BLOCK];
-                self.instructions.dispatch(
-                    #[inline(always)]
-                    || net::losses::<R>(&holdings, account, pnl, &mut losses),
-                );
+                self.instructions.dispatch(NetBlock::<R> {
+                    holdings: &holdings,
+                    account,
+                    pnl,
+                    losses: &mut losses,
+                });
                 buffer.extend(losses);
             }
             visit(account, buffer)
@@ -138,13 +140,7 @@ impl CpuEngine {
         factors: &mut [R::Scalar],
         pnl: &mut [R::Scalar],
     ) {
-        self.instructions.dispatch(
-            #[inline(always)]
-            || {
-                simulate::simulate::<R>(model, state, first, factors);
-                revalue::revalue::<R>(model, factors, pnl);
-            },
-        );
+        self.instructions.dispatch(PriceBlock::<R> { model, state, first, factors, pnl });
     }
 
     fn tails_in<R: Real>(
@@ -177,10 +173,7 @@ impl CpuEngine {
             let work =
                 Collecting { job, holdings: &holdings, brackets, tile, row_len, count: count as usize };
             split_tails(&mut tails, &tasks, levels).into_par_iter().for_each(|(accounts, tails)| {
-                self.instructions.dispatch(
-                    #[inline(always)]
-                    || collect::<R>(&work, accounts, tails),
-                );
+                self.instructions.dispatch(CollectTile::<R> { work: &work, accounts, tails });
             });
             first += count;
             progress(first - paths.start);
@@ -210,6 +203,55 @@ impl Engine for CpuEngine {
             Precision::F32 => self.tails_in::<Lanes<f32, 16>>(job, brackets, paths, progress),
             Precision::F64 => self.tails_in::<Lanes<f64, 8>>(job, brackets, paths, progress),
         })
+    }
+}
+
+// Work for `pulp`: structs rather than closures, because only an `#[inline(always)]` method is sure
+// to be compiled for the instruction set that it is dispatched to.
+
+struct PriceBlock<'a, R: Real> {
+    model: &'a Model<R::Scalar>,
+    state: &'a mut simulate::State<R>,
+    first: u64,
+    factors: &'a mut [R::Scalar],
+    pnl: &'a mut [R::Scalar],
+}
+
+impl<R: Real> pulp::WithSimd for PriceBlock<'_, R> {
+    type Output = ();
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        simulate::simulate::<R>(self.model, self.state, self.first, self.factors);
+        revalue::revalue::<R>(self.model, self.factors, self.pnl);
+    }
+}
+
+struct NetBlock<'a, R: Real> {
+    holdings: &'a Holdings<'a, R::Scalar>,
+    account: usize,
+    pnl: &'a [R::Scalar],
+    losses: &'a mut [R::Scalar; BLOCK],
+}
+
+impl<R: Real> pulp::WithSimd for NetBlock<'_, R> {
+    type Output = ();
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        net::losses::<R>(self.holdings, self.account, self.pnl, self.losses);
+    }
+}
+
+struct CollectTile<'a, R: Real> {
+    work: &'a Collecting<'a, R::Scalar>,
+    accounts: Range<usize>,
+    tails: &'a mut [Tail],
+}
+
+impl<R: Real> pulp::WithSimd for CollectTile<'_, R> {
+    type Output = ();
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        collect::<R>(self.work, self.accounts, self.tails);
     }
 }
 

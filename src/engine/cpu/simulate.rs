@@ -92,12 +92,10 @@ fn step_once<R: Real>(
     path: [R::Word; 2],
     step: u32,
 ) {
-    let draw = |stream: u32| {
-        R::Word::philox4x32_10([path[0], path[1], R::Word::splat(step), R::Word::splat(stream)], model.seed)
-    };
+    let draw = Draw { path, step, seed: model.seed };
     normals(&draw, stream::SPOT, &mut state.normal);
     for (group, table) in model.mixing.iter().enumerate() {
-        let word = draw(stream::MIXING + group as u32 / 4)[group % 4];
+        let word = draw.words(stream::MIXING + group as u32 / 4)[group % 4];
         for lane in 0..R::LANES {
             state.mixing[group].set_lane(lane, mixing::evaluate(table, word.lane(lane)));
         }
@@ -137,7 +135,7 @@ fn step_once<R: Real>(
         }
     }
     if !steps.jump_thresholds.is_empty() && !model.sources.is_empty() {
-        let word = draw(stream::JUMP_COUNT)[0];
+        let word = draw.words(stream::JUMP_COUNT)[0];
         let quiet = steps.jump_thresholds[0];
         for lane in 0..R::LANES {
             // Most steps of most paths have no jump and end here.
@@ -155,11 +153,25 @@ fn step_once<R: Real>(
     }
 }
 
+/// The words of some paths in one step.
+struct Draw<W> {
+    path: [W; 2],
+    step: u32,
+    seed: [u32; 2],
+}
+
+impl<W: Word> Draw<W> {
+    #[inline(always)]
+    fn words(&self, stream: u32) -> [W; 4] {
+        W::philox4x32_10([self.path[0], self.path[1], W::splat(self.step), W::splat(stream)], self.seed)
+    }
+}
+
 /// Fills `normals` in blocks of four from a stream.
 #[inline(always)]
-fn normals<R: Real>(draw: &impl Fn(u32) -> [R::Word; 4], stream: u32, normals: &mut [R]) {
+fn normals<R: Real>(draw: &Draw<R::Word>, stream: u32, normals: &mut [R]) {
     for (block, four) in normals.chunks_exact_mut(4).enumerate() {
-        let words = draw(stream + block as u32);
+        let words = draw.words(stream + block as u32);
         (four[0], four[1]) = R::normal_pair(words[0], words[1]);
         (four[2], four[3]) = R::normal_pair(words[2], words[3]);
     }
