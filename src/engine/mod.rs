@@ -45,6 +45,19 @@ pub trait Engine {
         paths: Range<u64>,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Vec<Tail>, EngineFault>;
+
+    /// Factors and profits in f32 of a range of paths (whole blocks; the last may reach beyond its
+    /// end), kept for comparisons.
+    fn cube(&mut self, job: &Job, paths: Range<u64>) -> Result<Cube<f32>, EngineFault>;
+}
+
+/// Factors and profits of a range of paths, kept: `factors[block]` is
+/// `[observation][asset][factor][BLOCK]`, `pnl[block]` is `[row][BLOCK]`.
+pub struct Cube<S> {
+    /// Factors by block.
+    pub factors: Vec<Vec<S>>,
+    /// Profits of one unit by block.
+    pub pnl: Vec<Vec<S>>,
 }
 
 /// What an engine ran on.

@@ -1,8 +1,8 @@
 //! The pilot: the first paths of a run, simulated on the CPU in f32 whatever the engine. They say
 //! where each account's VaR must lie and what hurts it, so every engine works from the same plan.
 
-use super::cpu::{CpuEngine, Cube};
-use super::{BLOCK, FACTORS, Job};
+use super::cpu::CpuEngine;
+use super::{BLOCK, Cube, FACTORS, Job};
 use crate::risk::Bracket;
 use crate::scenario::Precision;
 

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 use self::model::Model;
 use self::net::Holdings;
-use super::{BLOCK, DeviceReport, Engine, EngineFault, FACTORS, Job};
+use super::{BLOCK, Cube, DeviceReport, Engine, EngineFault, FACTORS, Job};
 use crate::numeric::{Float, Lanes, Real};
 use crate::risk::{Bracket, Tail};
 use crate::scenario::Precision;
@@ -32,15 +32,6 @@ pub struct CpuEngine {
     precision: Precision,
     instructions: pulp::Arch,
     tile_blocks: usize,
-}
-
-/// Factors and profits of a range of paths, kept: `factors[block]` is
-/// `[observation][asset][factor][BLOCK]`, `pnl[block]` is `[row][BLOCK]`.
-pub struct Cube<S> {
-    /// Factors by block.
-    pub factors: Vec<Vec<S>>,
-    /// Profits of one unit by block.
-    pub pnl: Vec<Vec<S>>,
 }
 
 impl CpuEngine {
@@ -61,12 +52,12 @@ impl CpuEngine {
 
     /// Factors and profits of a range of paths in f32, the bits of the shaders.
     pub fn cube_f32(&self, job: &Job, paths: Range<u64>) -> Cube<f32> {
-        self.cube::<Lanes<f32, 16>>(&Model::new(job), paths)
+        self.cube_in::<Lanes<f32, 16>>(&Model::new(job), paths)
     }
 
     /// Factors and profits of a range of paths in f64.
     pub fn cube_f64(&self, job: &Job, paths: Range<u64>) -> Cube<f64> {
-        self.cube::<Lanes<f64, 8>>(&Model::new(job), paths)
+        self.cube_in::<Lanes<f64, 8>>(&Model::new(job), paths)
     }
 
     /// Losses of accounts at a horizon on the paths of a cube: one call of `visit` for each
@@ -92,7 +83,7 @@ impl CpuEngine {
         self.losses::<Lanes<f64, 8>, T>(job, cube, horizon, visit)
     }
 
-    fn cube<R: Real>(&self, model: &Model<R::Scalar>, paths: Range<u64>) -> Cube<R::Scalar> {
+    fn cube_in<R: Real>(&self, model: &Model<R::Scalar>, paths: Range<u64>) -> Cube<R::Scalar> {
         assert!(paths.start.is_multiple_of(BLOCK as u64), "ranges of paths start on a block");
         let blocks = (paths.end - paths.start).div_ceil(BLOCK as u64);
         let run = |state: &mut simulate::State<R>, block: u64| {
@@ -203,6 +194,10 @@ impl Engine for CpuEngine {
             Precision::F32 => self.tails_in::<Lanes<f32, 16>>(job, brackets, paths, progress),
             Precision::F64 => self.tails_in::<Lanes<f64, 8>>(job, brackets, paths, progress),
         })
+    }
+
+    fn cube(&mut self, job: &Job, paths: Range<u64>) -> Result<Cube<f32>, EngineFault> {
+        Ok(self.cube_f32(job, paths))
     }
 }
 
