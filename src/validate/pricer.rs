@@ -12,8 +12,9 @@ use crate::units::{Confidence, Years};
 
 /// Paths that are kept at a time.
 const CHUNK: u64 = 1 << 16;
-/// Volatility at which options are carried before their expiry: any will do, the payoff has none.
-const CARRYING_VOLATILITY: f64 = 0.5;
+/// Volatility at which options are carried before their expiry: so small that an option out of the
+/// money is worth nothing now, and its profit in f32 is its payoff.
+const CARRYING_VOLATILITY: f64 = 1e-4;
 
 /// Prices by simulation on an engine.
 pub struct EnginePricer<'a> {
@@ -30,38 +31,55 @@ impl<'a> EnginePricer<'a> {
         Self { engine, paths: paths.next_multiple_of(BLOCK as u64), seed, progress: Box::new(progress) }
     }
 
-    fn simulate(&mut self, job: &Job) -> Result<Vec<MonteCarloEstimate>, MonteCarloFailure> {
-        let mut sums = vec![(0.0, 0.0); job.rows.len()];
+    /// Means over all paths. The standard error counts one path more than was seen, which pays one
+    /// standard deviation of the spot: an option that no path reached is not known exactly.
+    fn simulate(&mut self, job: &Job, spot: f64) -> Result<Vec<MonteCarloEstimate>, MonteCarloFailure> {
+        let mut payoffs = vec![Sums::default(); job.rows.len()];
+        let mut growth = Sums::default();
         let mut done = 0;
         while done < self.paths {
             let end = (done + CHUNK).min(self.paths);
-            let cube = self
-                .engine
-                .cube(job, done..end)
-                .map_err(|fault| MonteCarloFailure { reason: fault.to_string() })?;
-            for block in &cube.pnl {
-                for (sum, profits) in sums.iter_mut().zip(block.chunks(BLOCK)) {
-                    for &profit in profits {
-                        sum.0 += f64::from(profit);
-                        sum.1 += f64::from(profit) * f64::from(profit);
-                    }
+            let cube = self.engine.cube(job, done..end);
+            let cube = cube.map_err(|fault| MonteCarloFailure { reason: fault.to_string() })?;
+            for (factors, pnl) in cube.factors.iter().zip(&cube.pnl) {
+                growth.add(factors[..BLOCK].iter().map(|&x| f64::from(x).exp_m1()));
+                for (sums, profits) in payoffs.iter_mut().zip(pnl.chunks(BLOCK)) {
+                    sums.add(profits.iter().map(|&profit| f64::from(profit)));
                 }
             }
             (self.progress)(end - done);
             done = end;
         }
         let n = self.paths as f64;
-        let estimate = |(row, (sum, square)): (&engine::RowTerms, (f64, f64))| {
-            let mean = sum / n;
-            let variance = (square / n - mean * mean).max(0.0);
-            (
-                row.instrument,
-                MonteCarloEstimate { mean: row.market_value + mean, standard_error: (variance / n).sqrt() },
-            )
+        let unseen = spot * growth.variance(n).sqrt();
+        let estimate = |(row, payoff): (&engine::RowTerms, Sums)| {
+            let variance = payoff.variance(n) + unseen * unseen / n;
+            let mean = row.market_value + payoff.sum / n;
+            (row.instrument, MonteCarloEstimate { mean, standard_error: (variance / n).sqrt() })
         };
-        let mut estimates: Vec<_> = job.rows.iter().zip(sums).map(estimate).collect();
+        let mut estimates: Vec<_> = job.rows.iter().zip(payoffs).map(estimate).collect();
         estimates.sort_by_key(|(instrument, _)| *instrument);
         Ok(estimates.into_iter().map(|(_, estimate)| estimate).collect())
+    }
+}
+
+/// Sum and sum of squares.
+#[derive(Clone, Copy, Default)]
+struct Sums {
+    sum: f64,
+    square: f64,
+}
+
+impl Sums {
+    fn add(&mut self, values: impl Iterator<Item = f64>) {
+        for value in values {
+            self.sum += value;
+            self.square += value * value;
+        }
+    }
+
+    fn variance(&self, n: f64) -> f64 {
+        (self.square / n - (self.sum / n).powi(2)).max(0.0)
     }
 }
 
@@ -94,7 +112,7 @@ impl MonteCarloPricer for EnginePricer<'_> {
             mean: discount * e.mean,
             standard_error: discount * e.standard_error,
         };
-        Ok(self.simulate(&job)?.into_iter().map(discounted).collect())
+        Ok(self.simulate(&job, first.spot)?.into_iter().map(discounted).collect())
     }
 }
 
