@@ -194,7 +194,7 @@ impl Engine for CpuEngine {
         DeviceReport {
             engine: "cpu".to_owned(),
             name: format!("{} threads", rayon::current_num_threads()),
-            detail: format!("{:?} {}", self.instructions, self.precision),
+            detail: format!("{} {}", instruction_set(self.instructions), self.precision),
             reason: String::new(),
         }
     }
@@ -210,6 +210,17 @@ impl Engine for CpuEngine {
             Precision::F32 => self.tails_in::<Lanes<f32, 16>>(job, brackets, paths, progress),
             Precision::F64 => self.tails_in::<Lanes<f64, 8>>(job, brackets, paths, progress),
         })
+    }
+}
+
+/// Name of an instruction set: pulp's own shows every flag of it.
+fn instruction_set(instructions: pulp::Arch) -> String {
+    let shown = format!("{instructions:?}");
+    match shown.split(['(', ' ']).next().unwrap_or_default() {
+        "V4" => "AVX-512".to_owned(),
+        "V3" => "AVX2".to_owned(),
+        "Scalar" => "baseline".to_owned(),
+        other => other.to_owned(),
     }
 }
 
