@@ -19,6 +19,7 @@ pub mod margin;
 pub mod market;
 pub mod numeric;
 pub mod portfolio;
+pub mod report;
 pub mod risk;
 pub mod run;
 pub mod scenario;

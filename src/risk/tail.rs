@@ -110,7 +110,8 @@ impl Tail {
                 continue;
             }
             let n = bin.count as f64;
-            let moments = Moments::of(bin, quantum);
+            let width = if index == BINS { 0.0 } else { 1.0 / f64::from(bracket.bins_per_loss) };
+            let moments = Moments::of(bin, quantum, width);
             if count + n < mass {
                 count += n;
                 sum += moments.sum;
@@ -173,7 +174,8 @@ struct Moments {
 }
 
 impl Moments {
-    fn of(bin: &Bin, quantum: f64) -> Self {
+    /// `width` is the bin's; zero where nothing bounds it.
+    fn of(bin: &Bin, quantum: f64, width: f64) -> Self {
         let n = bin.count as f64;
         let sum = bin.sum as f64 * quantum;
         let mean = sum / n;
@@ -182,8 +184,16 @@ impl Moments {
         let raw = bin.square as f64 * coarse * coarse / n;
         let shifted = (mean - 0.5 * coarse).max(0.0);
         let variance = (raw - shifted * shifted).max(0.0);
-        // Below the rounding of the squares a variance is none.
-        let variance = if variance <= coarse * coarse { 0.0 } else { variance };
+        // Below the rounding of the squares a variance is none, unless the bin is so narrow beside
+        // the largest losses that the squares could not see a variance: then its losses are taken
+        // as uniform over it.
+        let uniform = width * width / 12.0;
+        let seen = uniform > coarse * coarse;
+        let variance = match variance > coarse * coarse {
+            true => variance,
+            false if seen => 0.0,
+            false => uniform,
+        };
         Self { sum, square: n * (variance + mean * mean), mean, variance }
     }
 
@@ -216,5 +226,34 @@ pub fn exact(losses: &mut [f64], confidence: Confidence) -> TailEstimate {
         value_at_risk: quantile,
         value_at_risk_error: (confidence.get() * confidence.tail() / n).sqrt() * slope,
         paths: losses.len() as u64,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 100,000 losses: uniform on [0, 100), but for one in a thousand that is 1e6.
+    fn losses() -> Vec<f64> {
+        let loss = |i: u32| if i.is_multiple_of(1000) { 1e6 } else { f64::from(i % 10_000) / 100.0 };
+        (0..100_000).map(loss).collect()
+    }
+
+    #[test]
+    fn a_var_far_below_the_largest_losses_has_a_standard_error() {
+        let confidence = Confidence::new(0.95).unwrap();
+        let mut losses = losses();
+        // 64 bins from 90 to 99 are narrower than the steps in which squares are kept: 2^11 / 2^5.
+        let bracket = Bracket { floor: 90.0, bins_per_loss: 7.0, quanta_per_loss: 32.0 };
+        let mut tail = Tail::default();
+        for &loss in losses.iter().filter(|&&loss| loss >= 90.0) {
+            tail.add((loss - 90.0) as f32, &bracket);
+        }
+        let estimate = tail.estimate(&bracket, confidence, losses.len() as u64).unwrap();
+        let exact = exact(&mut losses, confidence);
+        assert!((estimate.value_at_risk - exact.value_at_risk).abs() < 0.02, "{estimate:?} {exact:?}");
+        assert!((estimate.expected_shortfall / exact.expected_shortfall - 1.0).abs() < 1e-4);
+        let ratio = estimate.value_at_risk_error / exact.value_at_risk_error;
+        assert!((0.8..1.25).contains(&ratio), "{estimate:?} {exact:?}");
     }
 }

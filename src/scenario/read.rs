@@ -15,7 +15,13 @@ use crate::yaml::{self, At, Document, Mapping};
 /// Most paths of one run.
 pub const MAX_PATHS: u64 = 1 << 36;
 /// Most steps over the longest horizon.
-const MAX_STEPS: u64 = 10_000;
+pub const MAX_STEPS: u64 = 10_000;
+/// Largest seed: above it YAML and JSON readers that know only f64 cannot tell neighbours apart.
+pub const MAX_SEED: u64 = (1 << 53) - 1;
+/// What a tolerance may be.
+pub const TOLERANCE: &str = "a fraction of the ES from 0.01% to 50%, such as 0.5%";
+/// What a device may be.
+pub const DEVICE: &str = "auto, cpu, gpu or gpu:NAME";
 /// Longest horizon.
 const MAX_HORIZON_DAYS: f64 = 366.0;
 
@@ -102,15 +108,11 @@ fn read_sources(m: &Mapping<'_>, folder: &Path) -> Option<Sources> {
 
 fn read_simulation(m: &Mapping<'_>) -> Option<Simulation> {
     let paths = m.required("paths", |at| at.integer(1..=MAX_PATHS));
-    let seed = m.optional("seed", |at| at.integer(0..=u64::MAX));
+    let seed = m.optional("seed", |at| at.integer(0..=MAX_SEED));
     let steps = m.optional("steps", |at| at.integer(1..=MAX_STEPS));
     let exact_steps = m.optional("exact_steps", |at| at.boolean());
-    let tolerance = m.optional("tolerance", |at| {
-        at.parsed("a fraction of the ES from 0.01% to 50%, such as 0.5%", |t| {
-            units::fraction(t).filter(|x| (1e-4..=0.5).contains(x))
-        })
-    });
-    let device = m.optional("device", |at| at.parsed("auto, cpu, gpu or gpu:NAME", DeviceChoice::parse));
+    let tolerance = m.optional("tolerance", |at| at.parsed(TOLERANCE, tolerance));
+    let device = m.optional("device", |at| at.parsed(DEVICE, DeviceChoice::parse));
     let precision = m.optional("precision", |at| at.one_of(&["f32", "f64"]));
     let smile = m.optional("smile", |at| at.one_of(&["sticky_moneyness", "sticky_strike"]));
     let (device, precision) = (device?.unwrap_or_default(), precision?);
@@ -128,6 +130,11 @@ fn read_simulation(m: &Mapping<'_>) -> Option<Simulation> {
         precision,
         smile: if smile? == Some(1) { SmileRule::StickyStrike } else { SmileRule::StickyMoneyness },
     })
+}
+
+/// Reads a tolerance: a fraction, or a percentage with its sign.
+pub fn tolerance(text: &str) -> Option<f64> {
+    units::fraction(text).filter(|x| (1e-4..=0.5).contains(x))
 }
 
 fn read_margin(m: &Mapping<'_>, market: Option<&Market>) -> Option<MarginRules> {

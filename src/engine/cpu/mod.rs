@@ -178,7 +178,7 @@ impl Engine for CpuEngine {
         DeviceReport {
             engine: "cpu".to_owned(),
             name: format!("{} threads", rayon::current_num_threads()),
-            detail: format!("{:?} {}", self.instructions, self.precision),
+            detail: format!("{} {}", instruction_set(self.instructions), self.precision),
             reason: String::new(),
         }
     }
@@ -247,6 +247,17 @@ impl<R: Real> pulp::WithSimd for CollectTile<'_, R> {
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) {
         collect::<R>(self.work, self.accounts, self.tails);
+    }
+}
+
+/// Name of an instruction set: pulp's own shows every flag of it.
+fn instruction_set(instructions: pulp::Arch) -> String {
+    let shown = format!("{instructions:?}");
+    match shown.split(['(', ' ']).next().unwrap_or_default() {
+        "V4" => "AVX-512".to_owned(),
+        "V3" => "AVX2".to_owned(),
+        "Scalar" => "baseline".to_owned(),
+        other => other.to_owned(),
     }
 }
 

@@ -1,0 +1,167 @@
+//! Which engine runs: the only place that turns a choice into one.
+
+use std::ops::Range;
+
+use shortfall::engine::cpu::CpuEngine;
+use shortfall::engine::{DeviceReport, Engine, EngineFault, Job};
+use shortfall::risk::{Bracket, Tail};
+use shortfall::scenario::{DeviceChoice, Precision};
+
+use super::output;
+
+/// The engine of a choice, ready to run. `auto` never fails: without a hardware GPU it is the CPU,
+/// and it goes over to the CPU where the GPU fails on the way.
+pub fn choose(choice: &DeviceChoice, precision: Precision) -> Result<Box<dyn Engine>, EngineFault> {
+    match choice {
+        DeviceChoice::Cpu => Ok(cpu(precision, "asked for")),
+        DeviceChoice::Gpu(name) => gpu(name.as_deref()),
+        DeviceChoice::Auto if precision == Precision::F64 => Ok(cpu(precision, "f64 runs on the CPU only")),
+        DeviceChoice::Auto => match hardware_gpu() {
+            Ok(gpu) => Ok(Box::new(WithFallback { engine: gpu, on_gpu: true, precision })),
+            Err(fault) => Ok(cpu(precision, &fault.to_string())),
+        },
+    }
+}
+
+/// A GPU by part of its name or bus id, software adapters included.
+fn gpu(_name: Option<&str>) -> Result<Box<dyn Engine>, EngineFault> {
+    Err(EngineFault::NoDevice("this build has no GPU engine; use --device cpu".to_owned()))
+}
+
+/// A hardware GPU; software adapters are left to `gpu:NAME`.
+fn hardware_gpu() -> Result<Box<dyn Engine>, EngineFault> {
+    Err(EngineFault::NoDevice("this build has no GPU engine".to_owned()))
+}
+
+/// An adapter as `shortfall devices` shows it.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Adapter {
+    /// Its name.
+    pub name: String,
+    /// PCI bus id, if it has one; `gpu:BUS_ID` takes this adapter.
+    pub bus_id: Option<String>,
+    /// `discrete`, `integrated`, `virtual` or `software`.
+    pub kind: String,
+    /// Driver and limits.
+    pub detail: String,
+}
+
+/// All adapters, software included.
+pub fn adapters() -> Vec<Adapter> {
+    Vec::new()
+}
+
+/// BLAKE3 of the shaders, concatenated; none in a build without them.
+pub fn shaders_blake3() -> Option<String> {
+    None
+}
+
+fn cpu(precision: Precision, reason: &str) -> Box<dyn Engine> {
+    Box::new(Reasoned { engine: CpuEngine::new(precision), reason: reason.to_owned() })
+}
+
+/// The CPU engine with the reason why it was taken.
+struct Reasoned {
+    engine: CpuEngine,
+    reason: String,
+}
+
+impl Engine for Reasoned {
+    fn device(&self) -> DeviceReport {
+        DeviceReport { reason: self.reason.clone(), ..self.engine.device() }
+    }
+
+    fn tails(
+        &mut self,
+        job: &Job,
+        brackets: &[Bracket],
+        paths: Range<u64>,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Vec<Tail>, EngineFault> {
+        self.engine.tails(job, brackets, paths, progress)
+    }
+}
+
+/// A GPU that the CPU replaces when it fails; in f32 both give the same bits, so a run may change
+/// over between two calls.
+struct WithFallback {
+    engine: Box<dyn Engine>,
+    on_gpu: bool,
+    precision: Precision,
+}
+
+impl Engine for WithFallback {
+    fn device(&self) -> DeviceReport {
+        self.engine.device()
+    }
+
+    fn tails(
+        &mut self,
+        job: &Job,
+        brackets: &[Bracket],
+        paths: Range<u64>,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Vec<Tail>, EngineFault> {
+        match self.engine.tails(job, brackets, paths.clone(), progress) {
+            Err(fault) if self.on_gpu => {
+                let reason = format!("{} gave up: {fault}", self.engine.device().name);
+                output::say_over_bar(&format!("going on with the CPU: {reason}"));
+                self.engine = cpu(self.precision, &reason);
+                self.on_gpu = false;
+                self.engine.tails(job, brackets, paths, progress)
+            }
+            result => result,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A GPU that does not survive its first call.
+    struct Dying;
+
+    impl Engine for Dying {
+        fn device(&self) -> DeviceReport {
+            DeviceReport { engine: "gpu".to_owned(), name: "Dying GPU".to_owned(), ..DeviceReport::default() }
+        }
+
+        fn tails(
+            &mut self,
+            _: &Job,
+            _: &[Bracket],
+            _: Range<u64>,
+            _: &mut dyn FnMut(u64),
+        ) -> Result<Vec<Tail>, EngineFault> {
+            Err(EngineFault::Lost("unplugged".to_owned()))
+        }
+    }
+
+    #[test]
+    fn a_lost_gpu_is_replaced_and_the_result_says_so() {
+        let path = std::path::Path::new("scenarios/quickstart.yaml");
+        let mut scenario = shortfall::scenario::read(path).unwrap();
+        scenario.simulation.paths = 8192;
+        let run =
+            |engine: &mut dyn Engine| shortfall::run::run(&scenario, engine, &mut shortfall::run::Silent);
+        let mut falling = WithFallback { engine: Box::new(Dying), on_gpu: true, precision: Precision::F32 };
+        let fallen = run(&mut falling).unwrap();
+        assert_eq!(fallen.device.engine, "cpu");
+        assert!(fallen.device.reason.contains("Dying GPU gave up: the device was lost (unplugged)"));
+        let on_cpu = run(&mut CpuEngine::new(Precision::F32)).unwrap();
+        let figures = |outcome: &shortfall::run::Outcome| {
+            let accounts = outcome.cases[0].accounts.as_ref().unwrap();
+            accounts.iter().map(|account| account.maintenance).collect::<Vec<_>>()
+        };
+        assert_eq!(figures(&fallen), figures(&on_cpu));
+        assert!(matches!(run(&mut Dying), Err(EngineFault::Lost(_))));
+    }
+
+    #[test]
+    fn a_gpu_is_refused_where_there_is_none() {
+        let choice = DeviceChoice::Gpu(Some("no adapter has this name".to_owned()));
+        assert!(matches!(choose(&choice, Precision::F32), Err(EngineFault::NoDevice(_))));
+        assert_eq!(choose(&DeviceChoice::Auto, Precision::F64).unwrap().device().engine, "cpu");
+    }
+}

@@ -1,0 +1,97 @@
+//! Exit codes, and what ends a command with one of them.
+
+use std::process::ExitCode;
+
+use shortfall::engine::EngineFault;
+use shortfall::fault::Faults;
+use shortfall::report::FolderFault;
+
+use super::output;
+
+/// Done.
+pub const DONE: u8 = 0;
+/// A threshold of `--fail-if` is breached; everything was written.
+pub const BREACHED: u8 = 10;
+/// The command line is wrong.
+pub const USAGE: u8 = 2;
+/// The input is wrong.
+pub const BAD_DATA: u8 = 65;
+/// No GPU can do what was asked of one.
+pub const NO_DEVICE: u8 = 69;
+/// The output could not be written.
+pub const IO: u8 = 74;
+/// The device was lost or ran out of memory: the same command may succeed.
+pub const TRY_AGAIN: u8 = 75;
+
+/// The codes, for `--help`.
+macro_rules! exit_codes {
+    () => {
+        "\
+Exit codes:
+    0  done
+   10  a threshold of --fail-if is breached; everything was written
+    2  wrong command line
+   65  wrong input: every fault with its file, line and field on standard error
+   69  no usable GPU, where one was asked for
+   74  the output could not be written
+   75  the device was lost or out of memory: try again
+  130  interrupted"
+    };
+}
+pub(crate) use exit_codes;
+
+/// What ends a command early.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The command line asks for what cannot be.
+    #[error("{0}")]
+    Usage(String),
+    /// The input files are wrong.
+    #[error("{0}")]
+    Input(#[from] Faults),
+    /// The input files are well-formed, but nothing can be computed from them.
+    #[error("{0}")]
+    Data(String),
+    /// The device did not do it.
+    #[error("{0}")]
+    Engine(#[from] EngineFault),
+    /// The output folder cannot be written.
+    #[error("{0}")]
+    Folder(#[from] FolderFault),
+    /// Another file cannot be read or written.
+    #[error("{0}")]
+    Io(String),
+    /// A threshold is breached; the text names the accounts.
+    #[error("{0}")]
+    Breached(String),
+}
+
+impl Failure {
+    fn code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => USAGE,
+            Self::Input(_) | Self::Data(_) => BAD_DATA,
+            Self::Engine(EngineFault::NoDevice(_) | EngineFault::TooLarge { .. }) => NO_DEVICE,
+            Self::Engine(_) => TRY_AGAIN,
+            Self::Folder(_) | Self::Io(_) => IO,
+            Self::Breached(_) => BREACHED,
+        }
+    }
+}
+
+/// Says what went wrong on standard error, once, and gives the code.
+pub fn code_of(result: Result<(), Failure>) -> ExitCode {
+    let code = match result {
+        Ok(()) => DONE,
+        Err(failure) => {
+            let text = failure.to_string();
+            match &failure {
+                // These name themselves in their first line.
+                Failure::Input(_) | Failure::Breached(_) => output::say(text.trim_end()),
+                _ => output::say(&format!("error: {}", text.trim_end())),
+            }
+            failure.code()
+        }
+    };
+    code.into()
+}

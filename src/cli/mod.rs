@@ -1,0 +1,83 @@
+//! The command line: one file per subcommand; the only reader of arguments and environment.
+
+mod completions;
+mod device;
+mod devices;
+pub mod exit;
+mod fail_if;
+mod init;
+mod output;
+mod overrides;
+mod progress;
+mod run;
+mod validate;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use self::exit::{Failure, exit_codes};
+
+/// Monte Carlo margins: Expected Shortfall with standard errors, for every account and stress
+#[derive(Debug, Parser)]
+#[command(name = "shortfall", version, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = AFTER_HELP, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = concat!(
+    "\
+Examples:
+  shortfall init book                       write a commented example to start from
+  shortfall run book/scenario.yaml          simulate it and show the table
+  shortfall run book/scenario.yaml --json   the whole result for another program
+  shortfall devices                         what there is to run on
+
+",
+    exit_codes!()
+);
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Run(run::Arguments),
+    Validate(validate::Arguments),
+    Devices(devices::Arguments),
+    Init(init::Arguments),
+    Completions(completions::Arguments),
+}
+
+/// Reads the command line; where there is nothing to do, the exit code after saying why.
+pub fn parse() -> Result<Command, ExitCode> {
+    Arguments::try_parse().map(|arguments| arguments.command).map_err(|error| {
+        // Nothing can be done about a reader of the help that has left.
+        let _ = error.print();
+        if error.use_stderr() { exit::USAGE.into() } else { exit::DONE.into() }
+    })
+}
+
+/// Does what was asked.
+pub fn perform(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Validate(arguments) => validate::validate(&arguments),
+        Command::Devices(arguments) => devices::devices(&arguments),
+        Command::Init(arguments) => init::init(&arguments),
+        Command::Completions(arguments) => completions::completions(&arguments),
+    }
+}
+
+/// The whole command line, for completions.
+fn command() -> clap::Command {
+    <Arguments as clap::CommandFactory>::command()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::command().debug_assert();
+    }
+}

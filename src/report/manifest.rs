@@ -1,0 +1,213 @@
+//! What made a result: versions, inputs, settings, device and times, each by hash where it is a
+//! file. Two runs with one [`Manifest::run_id`] have the same figures.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::document::{LevelResult, Levels};
+use crate::engine::DeviceReport;
+use crate::instrument::SmileRule;
+use crate::run::Outcome;
+use crate::scenario::Scenario;
+
+/// Name of the manifest's form.
+pub const SCHEMA: &str = "shortfall.manifest";
+/// Grows when a field changes its meaning or goes.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// What made a result.
+#[derive(Clone, Debug, Serialize)]
+pub struct Manifest {
+    /// `shortfall.manifest`.
+    pub schema: &'static str,
+    /// Version of the form.
+    pub schema_version: u32,
+    /// BLAKE3 over version, configuration, shaders and the contents of all inputs: what decides
+    /// the figures. Neither the names of files nor the device are in it.
+    pub run_id: String,
+    /// Version of shortfall.
+    pub shortfall_version: &'static str,
+    /// BLAKE3 of the shaders, concatenated; `null` in a build without them.
+    pub shaders_blake3: Option<String>,
+    /// When the run started, UTC.
+    pub started: String,
+    /// When it finished, UTC.
+    pub finished: String,
+    /// Wall time of the simulation, seconds.
+    pub elapsed_seconds: f64,
+    /// What it ran on.
+    pub device: DeviceReport,
+    /// Settings after the options of the command line.
+    pub configuration: Configuration,
+    /// BLAKE3 of the configuration as compact JSON.
+    pub configuration_blake3: String,
+    /// Every file that was read, the scenario first.
+    pub inputs: Vec<FileHash>,
+    /// Time of each case.
+    pub cases: Vec<CaseTime>,
+    /// The files beside `manifest.json`; empty where no folder was written.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<FileHash>,
+}
+
+/// Settings of a run that decide its figures, beside the contents of the inputs.
+#[derive(Clone, Debug, Serialize)]
+pub struct Configuration {
+    /// Name of the scenario.
+    pub scenario: String,
+    /// Unit of all money.
+    pub reporting_currency: String,
+    /// Paths of a case, or the most under a tolerance.
+    pub paths: u64,
+    /// Seed of the generator.
+    pub seed: u64,
+    /// Time steps over the longest horizon.
+    pub steps: u32,
+    /// Whether one step is taken where the law at the horizon is known exactly.
+    pub exact_steps: bool,
+    /// Fraction of the ES.
+    pub tolerance: Option<f64>,
+    /// `f32` or `f64`.
+    pub precision: String,
+    /// `sticky_moneyness` or `sticky_strike`.
+    pub smile: &'static str,
+    /// Level of the maintenance margin.
+    pub maintenance: LevelResult,
+    /// Level of the initial margin.
+    pub initial: LevelResult,
+    /// Least margin as a fraction of gross notional.
+    pub floor: f64,
+    /// Haircut of each asset.
+    pub haircuts: BTreeMap<String, f64>,
+    /// Cases in their order.
+    pub cases: Vec<String>,
+}
+
+/// A file by its contents.
+#[derive(Clone, Debug, Serialize)]
+pub struct FileHash {
+    /// Its name: of inputs as the user gave it, of outputs inside the folder.
+    pub path: String,
+    /// Its size.
+    pub bytes: u64,
+    /// BLAKE3 of its contents, hexadecimal.
+    pub blake3: String,
+}
+
+/// Time of one case.
+#[derive(Clone, Debug, Serialize)]
+pub struct CaseTime {
+    /// Its name.
+    pub name: String,
+    /// Paths that were simulated.
+    pub paths: u64,
+    /// Wall time, seconds.
+    pub elapsed_seconds: f64,
+}
+
+/// A run that is about to start: its inputs are hashed before anything can change them.
+pub struct Started {
+    at: Timestamp,
+    inputs: Vec<FileHash>,
+}
+
+/// A file that could not be read again.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {error}", .path.display())]
+pub struct InputFault {
+    path: PathBuf,
+    error: io::Error,
+}
+
+impl Started {
+    /// Hashes the inputs of a scenario.
+    pub fn now(scenario: &Scenario) -> Result<Self, InputFault> {
+        let hash = |path: &PathBuf| {
+            FileHash::of(path, path.display().to_string())
+                .map_err(|error| InputFault { path: path.clone(), error })
+        };
+        let inputs = scenario.inputs.iter().map(hash).collect::<Result<_, _>>()?;
+        Ok(Self { at: Timestamp::now(), inputs })
+    }
+
+    /// The manifest of the run that has just finished. `shaders` is the BLAKE3 of the shaders.
+    pub fn finish(self, scenario: &Scenario, outcome: &Outcome, shaders: Option<String>) -> Manifest {
+        let configuration = Configuration::of(scenario);
+        let json = serde_json::to_vec(&configuration).expect("plain fields become JSON");
+        let configuration_blake3 = blake3::hash(&json).to_hex().to_string();
+        let shortfall_version = env!("CARGO_PKG_VERSION");
+        let mut id = blake3::Hasher::new();
+        let mut add = |part: &str| {
+            // With its length before it, no two lists of parts read the same.
+            id.update(&(part.len() as u64).to_le_bytes());
+            id.update(part.as_bytes());
+        };
+        add(shortfall_version);
+        add(&configuration_blake3);
+        add(shaders.as_deref().unwrap_or_default());
+        self.inputs.iter().for_each(|input| add(&input.blake3));
+        let time = |case: &crate::run::Case| CaseTime {
+            name: case.name.clone(),
+            paths: case.paths,
+            elapsed_seconds: case.elapsed.as_secs_f64(),
+        };
+        Manifest {
+            schema: SCHEMA,
+            schema_version: SCHEMA_VERSION,
+            run_id: id.finalize().to_hex().to_string(),
+            shortfall_version,
+            shaders_blake3: shaders,
+            started: self.at.to_string(),
+            finished: Timestamp::now().to_string(),
+            elapsed_seconds: outcome.elapsed.as_secs_f64(),
+            device: outcome.device.clone(),
+            configuration,
+            configuration_blake3,
+            inputs: self.inputs,
+            cases: outcome.cases.iter().map(time).collect(),
+            outputs: Vec::new(),
+        }
+    }
+}
+
+impl Configuration {
+    fn of(scenario: &Scenario) -> Self {
+        let Levels { maintenance, initial } = Levels::of(scenario);
+        let simulation = &scenario.simulation;
+        let names = scenario.market.assets.iter().map(|asset| asset.name.clone());
+        let stresses = scenario.stresses.iter().map(|stress| stress.name.clone());
+        Self {
+            scenario: scenario.name.clone(),
+            reporting_currency: scenario.reporting_currency().to_owned(),
+            paths: simulation.paths,
+            seed: simulation.seed,
+            steps: simulation.steps,
+            exact_steps: simulation.exact_steps,
+            tolerance: simulation.tolerance,
+            precision: simulation.precision.to_string(),
+            smile: match simulation.smile {
+                SmileRule::StickyMoneyness => "sticky_moneyness",
+                SmileRule::StickyStrike => "sticky_strike",
+            },
+            maintenance,
+            initial,
+            floor: scenario.margin.floor,
+            haircuts: names.zip(scenario.margin.haircuts.iter().copied()).collect(),
+            cases: std::iter::once("base".to_owned()).chain(stresses).collect(),
+        }
+    }
+}
+
+impl FileHash {
+    /// Hashes a file; `name` stands for it in the manifest.
+    pub fn of(path: &Path, name: String) -> io::Result<Self> {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(File::open(path)?)?;
+        Ok(Self { path: name, bytes: hasher.count(), blake3: hasher.finalize().to_hex().to_string() })
+    }
+}

@@ -1,0 +1,18 @@
+//! What a run found, written down: one document, one file per format.
+//!
+//! [`document`] is the result with full names and units; [`text`] shows it to a person, [`csv`]
+//! and [`parquet`] hold one row per case and account, [`manifest`] says what made it, [`folder`]
+//! puts all of them on disk at once or not at all.
+
+pub mod csv;
+pub mod document;
+pub mod folder;
+pub mod manifest;
+mod number;
+pub mod parquet;
+mod rows;
+pub mod text;
+
+pub use document::Document;
+pub use folder::{Folder, FolderFault};
+pub use manifest::Manifest;
