@@ -6,6 +6,7 @@ use crate::engine::{self, BLOCK, DeviceReport, Driver, Engine, EngineFault, Job,
 use crate::instrument::{UnitValue, ValueFault};
 use crate::margin::{self, AccountValue, Margin};
 use crate::market::Market;
+use crate::portfolio::Portfolio;
 use crate::risk::{Bracket, Tail, TailEstimate, TailFault};
 use crate::scenario::Scenario;
 use crate::units::{Confidence, Years};
@@ -106,13 +107,18 @@ pub fn levels(scenario: &Scenario) -> [(Years, Confidence); 2] {
 /// The job of a scenario in a market, for engines and comparisons.
 pub fn job(scenario: &Scenario, market: &Market) -> Result<Job, String> {
     let units = value_instruments(scenario, market)?;
-    job_of(scenario, market, &units)
+    job_of(scenario, market, &scenario.portfolio, &units)
 }
 
-fn job_of(scenario: &Scenario, market: &Market, units: &[UnitValue]) -> Result<Job, String> {
+fn job_of(
+    scenario: &Scenario,
+    market: &Market,
+    portfolio: &Portfolio,
+    units: &[UnitValue],
+) -> Result<Job, String> {
     let input = JobInput {
         market,
-        portfolio: &scenario.portfolio,
+        portfolio,
         units,
         levels: &levels(scenario),
         seed: scenario.simulation.seed,
@@ -124,12 +130,28 @@ fn job_of(scenario: &Scenario, market: &Market, units: &[UnitValue]) -> Result<J
     engine::build(&input).map_err(|fault| fault.to_string())
 }
 
+/// The job of a case: the portfolio carried into its market.
+fn job_after(
+    scenario: &Scenario,
+    market: &Market,
+    base: &[UnitValue],
+    now: &[UnitValue],
+) -> Result<Job, String> {
+    let portfolio = scenario.portfolio.carried(market, base, now);
+    let units = value_all(&portfolio, market)?;
+    job_of(scenario, market, &portfolio, &units)
+}
+
 fn value_instruments(scenario: &Scenario, market: &Market) -> Result<Vec<UnitValue>, String> {
+    value_all(&scenario.portfolio, market)
+}
+
+fn value_all(portfolio: &Portfolio, market: &Market) -> Result<Vec<UnitValue>, String> {
     let value = |instrument| {
         UnitValue::new(market, instrument)
             .map_err(|fault: ValueFault| format!("{}: {fault}", instrument.name))
     };
-    scenario.portfolio.instruments.iter().map(value).collect()
+    portfolio.instruments.iter().map(value).collect()
 }
 
 fn run_case(
@@ -150,7 +172,7 @@ fn run_case(
         accounts: Ok(Vec::new()),
     };
     let prepared = value_instruments(scenario, market)
-        .and_then(|units| job_of(scenario, market, &units).map(|job| (units, job)));
+        .and_then(|units| job_after(scenario, market, base_units, &units).map(|job| (units, job)));
     let (units, job) = match prepared {
         Ok(prepared) => prepared,
         Err(reason) => return Ok(Case { accounts: Err(reason), ..case }),
