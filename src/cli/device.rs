@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use shortfall::engine::cpu::CpuEngine;
-use shortfall::engine::{DeviceReport, Engine, EngineFault, Job};
+use shortfall::engine::{Cube, DeviceReport, Engine, EngineFault, Job};
 use shortfall::risk::{Bracket, Tail};
 use shortfall::scenario::{DeviceChoice, Precision};
 
@@ -21,6 +21,11 @@ pub fn choose(choice: &DeviceChoice, precision: Precision) -> Result<Box<dyn Eng
             Err(fault) => Ok(cpu(precision, &fault.to_string())),
         },
     }
+}
+
+/// A GPU to compare with: a software adapter will do.
+pub fn any_gpu(name: Option<&str>) -> Result<Box<dyn Engine>, EngineFault> {
+    gpu(name)
 }
 
 /// A GPU by part of its name or bus id, software adapters included.
@@ -80,6 +85,10 @@ impl Engine for Reasoned {
     ) -> Result<Vec<Tail>, EngineFault> {
         self.engine.tails(job, brackets, paths, progress)
     }
+
+    fn cube(&mut self, job: &Job, paths: Range<u64>) -> Result<Cube<f32>, EngineFault> {
+        self.engine.cube(job, paths)
+    }
 }
 
 /// A GPU that the CPU replaces when it fails; in f32 both give the same bits, so a run may change
@@ -102,13 +111,26 @@ impl Engine for WithFallback {
         paths: Range<u64>,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Vec<Tail>, EngineFault> {
-        match self.engine.tails(job, brackets, paths.clone(), progress) {
+        self.or_on_cpu(&mut |engine| engine.tails(job, brackets, paths.clone(), progress))
+    }
+
+    fn cube(&mut self, job: &Job, paths: Range<u64>) -> Result<Cube<f32>, EngineFault> {
+        self.or_on_cpu(&mut |engine| engine.cube(job, paths.clone()))
+    }
+}
+
+impl WithFallback {
+    fn or_on_cpu<T>(
+        &mut self,
+        work: &mut dyn FnMut(&mut dyn Engine) -> Result<T, EngineFault>,
+    ) -> Result<T, EngineFault> {
+        match work(&mut *self.engine) {
             Err(fault) if self.on_gpu => {
                 let reason = format!("{} gave up: {fault}", self.engine.device().name);
                 output::say_over_bar(&format!("going on with the CPU: {reason}"));
                 self.engine = cpu(self.precision, &reason);
                 self.on_gpu = false;
-                self.engine.tails(job, brackets, paths, progress)
+                work(&mut *self.engine)
             }
             result => result,
         }
@@ -134,6 +156,10 @@ mod tests {
             _: Range<u64>,
             _: &mut dyn FnMut(u64),
         ) -> Result<Vec<Tail>, EngineFault> {
+            Err(EngineFault::Lost("unplugged".to_owned()))
+        }
+
+        fn cube(&mut self, _: &Job, _: Range<u64>) -> Result<Cube<f32>, EngineFault> {
             Err(EngineFault::Lost("unplugged".to_owned()))
         }
     }

@@ -10,6 +10,8 @@ use super::output;
 
 /// Done.
 pub const DONE: u8 = 0;
+/// A comparison of `validate` missed its bound.
+pub const MISSED: u8 = 1;
 /// A threshold of `--fail-if` is breached; everything was written.
 pub const BREACHED: u8 = 10;
 /// The command line is wrong.
@@ -29,6 +31,7 @@ macro_rules! exit_codes {
         "\
 Exit codes:
     0  done
+    1  a comparison of validate missed its bound
    10  a threshold of --fail-if is breached; everything was written
     2  wrong command line
    65  wrong input: every fault with its file, line and field on standard error
@@ -61,6 +64,9 @@ pub enum Failure {
     /// Another file cannot be read or written.
     #[error("{0}")]
     Io(String),
+    /// So many comparisons missed their bounds.
+    #[error("{0} of the comparisons missed their bound")]
+    Missed(usize),
     /// A threshold is breached; the text names the accounts.
     #[error("{0}")]
     Breached(String),
@@ -74,6 +80,7 @@ impl Failure {
             Self::Engine(EngineFault::NoDevice(_) | EngineFault::TooLarge { .. }) => NO_DEVICE,
             Self::Engine(_) => TRY_AGAIN,
             Self::Folder(_) | Self::Io(_) => IO,
+            Self::Missed(_) => MISSED,
             Self::Breached(_) => BREACHED,
         }
     }
