@@ -104,7 +104,8 @@ const FEW_TAIL_PATHS: f64 = 10.0;
 
 /// Says so where a run has too few paths to know its own errors.
 fn warn_of_thin_tails(scenario: &Scenario) {
-    let thinnest = run::levels(scenario).map(|(_, confidence)| confidence.tail()).into_iter().fold(1.0, f64::min);
+    let thinnest =
+        run::levels(scenario).map(|(_, confidence)| confidence.tail()).into_iter().fold(1.0, f64::min);
     let in_tail = scenario.simulation.paths as f64 * thinnest;
     if in_tail < FEW_TAIL_PATHS {
         output::say(&format!(
