@@ -16,6 +16,8 @@ const FIRST_PATHS: u64 = 65_536;
 /// Each repair widens the brackets by this factor.
 const WIDENING: f64 = 4.0;
 const MAX_REPAIRS: i32 = 6;
+/// Losses below this part of an account's size are rounding.
+const ROUNDING: f64 = 1e-9;
 
 /// Everything that a run found. Money in the scenario's reporting currency.
 #[derive(Clone, Debug)]
@@ -183,8 +185,10 @@ fn run_case(
     let accounts = estimates.chunks(job.levels.len()).zip(drivers).enumerate();
     let accounts = accounts.map(|(account, (estimates, driver))| {
         let value = account_value(scenario, market, account, base_units, &units);
-        let margin = margin::margin(&scenario.margin, &value, &estimates[0], &estimates[1]);
-        AccountCase { account, value, maintenance: estimates[0], initial: estimates[1], margin, driver }
+        let [maintenance, initial] =
+            [0, 1].map(|level| without_rounding(estimates[level], job.scale[account]));
+        let margin = margin::margin(&scenario.margin, &value, &maintenance, &initial);
+        AccountCase { account, value, maintenance, initial, margin, driver }
     });
     case.accounts = Ok(accounts.collect());
     case.steps = job.steps();
@@ -237,10 +241,29 @@ fn estimates(
 fn all_within(job: &Job, results: &[Result<TailEstimate, TailFault>], tolerance: f64) -> bool {
     results.iter().enumerate().all(|(index, result)| match result {
         // A loss far below an account's size is no figure whose precision matters.
-        Ok(e) if e.expected_shortfall.abs() < 1e-9 * job.scale[index / job.levels.len()] => true,
+        Ok(e) if is_rounding(e, job.scale[index / job.levels.len()]) => true,
         Ok(e) => e.expected_shortfall_error <= tolerance * e.expected_shortfall.abs(),
         Err(_) => true,
     })
+}
+
+/// Whether an estimate is nothing beside the account's size; an account without size has none.
+fn is_rounding(estimate: &TailEstimate, scale: f64) -> bool {
+    estimate.expected_shortfall.abs().max(estimate.value_at_risk.abs()) <= ROUNDING * scale || scale == 0.0
+}
+
+/// An account that cannot lose has an Expected Shortfall of zero, and no health of 10^38.
+fn without_rounding(estimate: TailEstimate, scale: f64) -> TailEstimate {
+    if !is_rounding(&estimate, scale) {
+        return estimate;
+    }
+    TailEstimate {
+        expected_shortfall: 0.0,
+        expected_shortfall_error: 0.0,
+        value_at_risk: 0.0,
+        value_at_risk_error: 0.0,
+        paths: estimate.paths,
+    }
 }
 
 /// Simulates accounts again whose bracket missed, with wider brackets, until none is left.

@@ -67,6 +67,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let scenario = read(arguments)?;
     let folder = arguments.out.as_ref().map(|place| Folder::check(place, arguments.force)).transpose()?;
     let started = Started::now(&scenario).map_err(|fault| Failure::Io(fault.to_string()))?;
+    warn_of_thin_tails(&scenario);
     let mut engine = device::choose(&scenario.simulation.device, scenario.simulation.precision)?;
     let outcome = simulate(&scenario, engine.as_mut(), !arguments.quiet)?;
     if let Some(Err(reason)) = outcome.cases.first().map(|case| &case.accounts) {
@@ -96,6 +97,23 @@ fn read(arguments: &Arguments) -> Result<Scenario, Failure> {
     let cases: Vec<&str> = std::iter::once("base").chain(stresses).collect();
     arguments.fail_if.iter().try_for_each(|threshold| threshold.check(&cases))?;
     Ok(scenario)
+}
+
+/// Paths in a tail below which its standard errors are themselves guesses.
+const FEW_TAIL_PATHS: f64 = 10.0;
+
+/// Says so where a run has too few paths to know its own errors.
+fn warn_of_thin_tails(scenario: &Scenario) {
+    let thinnest =
+        run::levels(scenario).map(|(_, confidence)| confidence.tail()).into_iter().fold(1.0, f64::min);
+    let in_tail = scenario.simulation.paths as f64 * thinnest;
+    if in_tail < FEW_TAIL_PATHS {
+        output::say(&format!(
+            "warning: {} paths put {in_tail:.1} into the tail, and their standard errors mean little; use {} or more",
+            scenario.simulation.paths,
+            (FEW_TAIL_PATHS / thinnest).round()
+        ));
+    }
 }
 
 fn simulate(scenario: &Scenario, engine: &mut dyn Engine, shown: bool) -> Result<Outcome, EngineFault> {
