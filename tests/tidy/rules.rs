@@ -29,7 +29,7 @@ pub fn no_unwrap_at_the_edges(files: &[File]) -> Vec<String> {
     let mut broken = Vec::new();
     for file in rust(files) {
         let edge = ["src/engine/gpu", "src/scenario", "src/portfolio", "src/table.rs", "src/yaml.rs"];
-        if edge.iter().any(|edge| file.path.starts_with(edge)) {
+        if file.in_src().is_some() && edge.iter().any(|edge| file.path.starts_with(edge)) {
             let code = file.code();
             let lines = code.lines().enumerate().filter(|(_, line)| line.contains(".unwrap()"));
             broken.extend(lines.map(|(index, _)| format!("{}:{}: unwrap()", file.path, index + 1)));

@@ -18,9 +18,11 @@ impl File {
         self.path.ends_with(".rs")
     }
 
-    /// Inside `src/`, and what follows it; `None` elsewhere.
+    /// Inside `src/`, and what follows it; `None` elsewhere and for files of tests, which their
+    /// module declares as `#[cfg(test)] mod tests;` or `..._tests`.
     pub fn in_src(&self) -> Option<&str> {
-        self.path.strip_prefix("src/")
+        let is_test = self.path.ends_with("/tests.rs") || self.path.ends_with("_tests.rs");
+        self.path.strip_prefix("src/").filter(|_| !is_test && !self.path.contains("/tests/"))
     }
 
     /// The code alone: comments, strings and `#[cfg(test)]` modules are blanked, lines stay.
