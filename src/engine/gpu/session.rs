@@ -143,6 +143,25 @@ impl<'a> Session<'a> {
         self.device.wait()
     }
 
+    /// Runs a tile one dispatch at a time, each through `visit`, which measures it.
+    #[cfg(test)]
+    pub fn tile_apart(
+        &mut self,
+        work: &TileWork,
+        visit: &mut dyn FnMut(&'static str, &dyn Fn() -> Result<(), EngineFault>) -> Result<(), EngineFault>,
+    ) -> Result<(), EngineFault> {
+        let workgroups = self.workgroups();
+        let dispatches =
+            plan::dispatches(&self.plan, &self.needs, &self.tables, work, workgroups, &mut self.unfolded);
+        for dispatch in dispatches {
+            visit(dispatch.stage.name(), &|| {
+                self.submit(&[dispatch])?;
+                self.device.wait()
+            })?;
+        }
+        Ok(())
+    }
+
     /// All tails so far, `[account][level]`.
     pub fn tails(&mut self) -> Result<Vec<Tail>, EngineFault> {
         let fold = plan::last_fold(&self.plan, &self.needs, &self.tables, self.workgroups());
