@@ -367,16 +367,15 @@ fn stage_times(gpu: &mut GpuEngine, job: &Job, brackets: &[Bracket], paths: Rang
     while first < paths.end {
         let count = (paths.end - first).min(session.stride());
         let work = TileWork { first, count, net: true };
-        session
-            .tile_apart(&work, &mut |stage, run| {
-                let (start, processor) = (std::time::Instant::now(), processor_seconds());
-                run()?;
-                let time = times.entry(stage).or_default();
-                time[0] += start.elapsed().as_secs_f64();
-                time[1] += processor_seconds() - processor;
-                Ok(())
-            })
-            .expect("it runs");
+        let (mut start, mut processor) = (std::time::Instant::now(), processor_seconds());
+        let mut done = |stage: shaders::Stage| {
+            let (end, now) = (std::time::Instant::now(), processor_seconds());
+            let time = times.entry(stage.name()).or_default();
+            time[0] += (end - start).as_secs_f64();
+            time[1] += now - processor;
+            (start, processor) = (end, now);
+        };
+        session.tile_apart(&work, &mut done).expect("it runs");
         first += count;
     }
     eprintln!("stages, wall and cpu seconds: {times:.2?}");
