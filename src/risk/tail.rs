@@ -7,6 +7,9 @@ use crate::units::Confidence;
 pub const BINS: usize = 64;
 /// Squares are kept of losses without their lowest bits: 40 bits each, 2^24 of them fit.
 pub const SQUARE_SHIFT: u32 = 11;
+/// A variance is taken from squares whose unit is below this part of a bin: a uniform law over a bin
+/// has a standard deviation of 0.29 of it.
+const RESOLVED_BINS: f64 = 0.25;
 /// Quantised losses stay below it; the last value says that a loss did not fit.
 pub const QUANTA_LIMIT: u32 = (1 << 31) - 1;
 
@@ -117,12 +120,18 @@ impl Tail {
                 square += moments.square;
                 continue;
             }
+            let edges = (bracket.edge(index) - floor, bracket.edge(index + 1) - floor);
+            // Squares too coarse for a bin say nothing of the spread inside one.
+            let is_resolved = moments.resolution <= RESOLVED_BINS / f64::from(bracket.bins_per_loss);
             // Above the bracket nothing bounds the shape, so only an atom can hold the VaR.
-            if index == BINS && moments.half_width() > 0.0 {
+            if index == BINS && (!is_resolved || moments.half_width() > 0.0) {
                 return Err(TailFault::OutsideBracket);
             }
-            let edges = (bracket.edge(index) - floor, bracket.edge(index + 1) - floor);
-            let half_width = if index == BINS { 0.0 } else { moments.half_width() };
+            let half_width = if is_resolved {
+                moments.half_width()
+            } else {
+                (moments.mean - edges.0).min(edges.1 - moments.mean).max(0.0)
+            };
             let inside = mass - count;
             let share = inside / n;
             let clamp = |x: f64| if index == BINS { x } else { x.clamp(edges.0, edges.1) };
@@ -170,6 +179,8 @@ struct Moments {
     square: f64,
     mean: f64,
     variance: f64,
+    /// Unit of the squares' roots.
+    resolution: f64,
 }
 
 impl Moments {
@@ -184,7 +195,7 @@ impl Moments {
         let variance = (raw - shifted * shifted).max(0.0);
         // Below the rounding of the squares a variance is none.
         let variance = if variance <= coarse * coarse { 0.0 } else { variance };
-        Self { sum, square: n * (variance + mean * mean), mean, variance }
+        Self { sum, square: n * (variance + mean * mean), mean, variance, resolution: coarse }
     }
 
     /// Half-width of the uniform law with this variance.
