@@ -205,16 +205,29 @@ pub fn tails(job: &Job, precision: Precision, brackets: &[Bracket], paths: u64) 
     engine.tails(job, brackets, 0..paths, &mut |_| ()).expect("the CPU has no faults")
 }
 
-/// Estimates `[account][level]`, from the pilot's brackets.
+/// Estimates `[account][level]`. Where a bracket misses (a book without risk is rounding noise in the
+/// pilot's f32, and nothing in f64) the account is looked at again through a wider one, as a run does.
 pub fn estimates(job: &Job, precision: Precision, paths: u64) -> Vec<Vec<TailEstimate>> {
-    let brackets = brackets(job, paths);
-    let tails = tails(job, precision, &brackets, paths);
-    let estimate = |(index, tail): (usize, &Tail)| {
-        let confidence = job.levels[index % job.levels.len()].confidence;
-        tail.estimate(&brackets[index], confidence, paths).expect("a VaR inside the bracket")
-    };
-    let flat: Vec<TailEstimate> = tails.iter().enumerate().map(estimate).collect();
-    flat.chunks(job.levels.len()).map(<[TailEstimate]>::to_vec).collect()
+    let pilot = Pilot::new(job, paths);
+    let mut found: Vec<Option<Vec<TailEstimate>>> = vec![None; job.accounts()];
+    for attempt in 0..=6 {
+        let missing: Vec<usize> = (0..job.accounts()).filter(|&a| found[a].is_none()).collect();
+        if missing.is_empty() {
+            break;
+        }
+        let part = job.for_accounts(&missing);
+        let brackets = pilot.brackets(&part, 4f64.powi(attempt));
+        let tails = tails(&part, precision, &brackets, paths);
+        let levels = job.levels.len();
+        for (index, &account) in missing.iter().enumerate() {
+            let of_level = |level: usize| {
+                let at = index * levels + level;
+                tails[at].estimate(&brackets[at], job.levels[level].confidence, paths).ok()
+            };
+            found[account] = (0..levels).map(of_level).collect();
+        }
+    }
+    found.into_iter().map(|found| found.expect("a bracket that holds the VaR")).collect()
 }
 
 /// A cube in either precision, read as f64.

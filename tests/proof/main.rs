@@ -10,4 +10,14 @@ mod score;
 mod table;
 mod tolerance;
 
+mod bits;
+mod coverage;
+mod dynamics;
+mod hedged;
+mod limits;
 mod linear;
+mod one_pass;
+mod option_books;
+mod parity;
+mod repair;
+mod revaluation;
