@@ -21,11 +21,11 @@ use self::device::Device;
 use self::pipelines::{Build, Pipelines};
 use self::plan::{Allowed, Needs, TileWork};
 use self::session::{Habits, Session};
-use super::{BLOCK, DeviceReport, Engine, EngineFault, Job};
+use super::{BLOCK, Cube, DeviceReport, Engine, EngineFault, Job};
 use crate::risk::{Bracket, Tail};
 
 pub use self::adapter::{AdapterKind, AdapterSummary, adapters, hardware};
-pub use self::shaders::PhiloxVariant;
+pub use self::shaders::{PhiloxVariant, shaders_blake3};
 
 /// Sizes for hardware: enough paths to fill a large GPU, in memory that a small one has.
 const HARDWARE: Sizes = Sizes { tile_paths: 1 << 17, tile_bytes: 1 << 30, net_work: 1 << 32 };
@@ -211,6 +211,11 @@ impl Engine for GpuEngine {
             progress(first - paths.start);
         }
         session.tails()
+    }
+
+    fn cube(&mut self, job: &Job, paths: Range<u64>) -> Result<Cube<f32>, EngineFault> {
+        let GpuCube { factors, pnl, .. } = Self::cube(self, job, paths)?;
+        Ok(Cube { factors, pnl })
     }
 }
 

@@ -83,3 +83,13 @@ impl Stage {
         format!("{}\nconst MAX_ASSETS: u32 = {assets}u;\n", parts.join("\n"))
     }
 }
+
+/// BLAKE3 of all shader sources in both ways of multiplying, for manifests and run ids.
+pub fn shaders_blake3() -> String {
+    let mut hasher = blake3::Hasher::new();
+    for stage in Stage::ALL {
+        hasher.update(stage.source(1, false).as_bytes());
+        hasher.update(stage.source(1, true).as_bytes());
+    }
+    hasher.finalize().to_hex().to_string()
+}
