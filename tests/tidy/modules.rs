@@ -35,7 +35,7 @@ const CRATE_ROOMS: [(&str, &[&str]); 14] = [
     ("rayon", &["engine/cpu"]),
     ("statrs", &["engine/mixing.rs", "closed_form"]),
     ("parquet", &["table.rs", "report"]),
-    ("blake3", &["report"]),
+    ("blake3", &["report", "engine/gpu/shaders.rs"]),
     ("clap", &["cli", "main.rs"]),
     ("clap_complete", &["cli", "main.rs"]),
     ("indicatif", &["cli", "main.rs"]),
