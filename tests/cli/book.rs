@@ -75,7 +75,8 @@ impl Book {
     pub fn run(&self, arguments: &[&str]) -> Said {
         let scenario = self.path("scenario.yaml");
         let mut command = shortfall(["run".as_ref(), scenario.as_os_str()]);
-        say(command.args(["--paths", "2048", "--device", "cpu"]).args(arguments))
+        let paths: &[&str] = if arguments.contains(&"--paths") { &[] } else { &["--paths", "2048"] };
+        say(command.args(paths).args(["--device", "cpu"]).args(arguments))
     }
 
     /// Names in the folder that holds the book.

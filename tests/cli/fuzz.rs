@@ -5,11 +5,14 @@ use std::fs;
 use shortfall::scenario;
 
 use crate::book::{Book, KNOWN_CODES, say, shortfall};
+use crate::inputs::{read_csv, write_parquet};
 
 /// Mutations of each file that the program reads as a process.
 const PROCESS_MUTATIONS: u64 = 12;
 /// Mutations of each file that the library reads.
 const LIBRARY_MUTATIONS: u64 = 400;
+/// Mutations of a Parquet table.
+const PARQUET_MUTATIONS: u64 = 100;
 const FILES: [&str; 8] = [
     "scenario.yaml",
     "market/market.yaml",
@@ -118,5 +121,25 @@ fn damaged_files_never_panic_the_readers() {
         }
         fs::write(book.path(name), &whole).unwrap();
         assert!(scenario::read(&book.path("scenario.yaml")).is_ok());
+    }
+}
+
+#[test]
+fn damaged_parquet_never_panics_the_program() {
+    let book = Book::new();
+    let path = book.path("positions.parquet");
+    write_parquet(&path, &read_csv(&book.read("positions.csv")));
+    book.replace("scenario.yaml", "positions.csv", "positions.parquet");
+    let whole = fs::read(&path).unwrap();
+    for round in 0..PARQUET_MUTATIONS {
+        let mut damaged = whole.clone();
+        let mut random = Random((2 << 32) + round);
+        for _ in 0..1 + random.below(2) {
+            let at = random.below(damaged.len());
+            damaged[at] ^= 1 << random.below(8);
+        }
+        fs::write(&path, &damaged).unwrap();
+        let said = book.run(&["--paths", "64", "--steps", "2", "--case", "base", "--quiet"]);
+        assert!(matches!(said.code, 0 | 65), "round {round}: {}: {}", said.code, said.stderr);
     }
 }

@@ -73,7 +73,7 @@ fn accounts_of(book: &Book) -> serde_json::Value {
 }
 
 /// The header and the rows.
-fn read_csv(text: &str) -> Vec<Vec<String>> {
+pub fn read_csv(text: &str) -> Vec<Vec<String>> {
     let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes());
     reader.records().map(|record| record.unwrap().iter().map(str::to_owned).collect()).collect()
 }
@@ -90,7 +90,8 @@ fn as_json(rows: &[Vec<String>]) -> String {
     serde_json::Value::Array(rows[1..].iter().map(object).collect()).to_string()
 }
 
-fn write_parquet(path: &Path, rows: &[Vec<String>]) {
+/// Text and numbers as a Parquet table.
+pub fn write_parquet(path: &Path, rows: &[Vec<String>]) {
     let field = |name: &String| {
         let (physical, logical) = match NUMBERS.contains(&name.as_str()) {
             true => (Physical::DOUBLE, None),

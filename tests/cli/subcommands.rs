@@ -63,7 +63,8 @@ fn a_gpu_that_is_not_there_is_code_69() {
     let arguments = ["run", "scenarios/quickstart.yaml", "--device", "gpu:no adapter has this name"];
     let said = say(&mut shortfall(arguments));
     assert_eq!(said.code, 69, "{}", said.stderr);
-    assert!(said.stderr.starts_with("error: no usable GPU: "), "{}", said.stderr);
+    // Vulkan's drivers write to standard error as they please.
+    assert!(said.stderr.contains("error: no usable GPU: "), "{}", said.stderr);
 }
 
 #[test]
