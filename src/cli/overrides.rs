@@ -13,19 +13,19 @@ pub struct Overrides {
     #[arg(long, value_name = "DEVICE", value_parser = device)]
     pub device: Option<DeviceChoice>,
     /// Paths of each case; the most to use with --tolerance
-    #[arg(long, value_name = "N", value_parser = paths)]
+    #[arg(long, value_name = "N", value_parser = paths, allow_negative_numbers = true)]
     pub paths: Option<u64>,
     /// Seed: the same seed gives the same figures
-    #[arg(long, value_name = "N", value_parser = seed)]
+    #[arg(long, value_name = "N", value_parser = seed, allow_negative_numbers = true)]
     pub seed: Option<u64>,
     /// Time steps over the longest horizon
-    #[arg(long, value_name = "N", value_parser = |t: &str| integer(t, 1, scenario::MAX_STEPS))]
+    #[arg(long, value_name = "N", value_parser = |t: &str| integer(t, 1, scenario::MAX_STEPS), allow_negative_numbers = true)]
     pub steps: Option<u64>,
     /// f32, or f64 on the CPU as the reference
     #[arg(long, value_name = "PRECISION", value_parser = precision)]
     pub precision: Option<Precision>,
     /// Stop once every standard error is below this fraction of its Expected Shortfall, such as 0.5%
-    #[arg(long, value_name = "FRACTION", value_parser = tolerance)]
+    #[arg(long, value_name = "FRACTION", value_parser = tolerance, allow_negative_numbers = true)]
     pub tolerance: Option<f64>,
 }
 
