@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use shortfall::engine::cpu::CpuEngine;
-use shortfall::engine::{DeviceReport, Engine, EngineFault, Job};
+use shortfall::engine::{Cube, DeviceReport, Engine, EngineFault, Job};
+use shortfall::plan::Shape;
 use shortfall::risk::{Bracket, Tail};
 use shortfall::scenario::{DeviceChoice, Precision};
 
@@ -80,6 +81,25 @@ impl Engine for Reasoned {
     ) -> Result<Vec<Tail>, EngineFault> {
         self.engine.tails(job, brackets, paths, progress)
     }
+
+    fn add_tails(
+        &mut self,
+        job: &Job,
+        brackets: &[Bracket],
+        paths: Range<u64>,
+        tails: &mut [Tail],
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(), EngineFault> {
+        self.engine.add_tails(job, brackets, paths, tails, progress)
+    }
+
+    fn working_bytes(&mut self, shape: &Shape, allowed: u64) -> u64 {
+        self.engine.working_bytes(shape, allowed)
+    }
+
+    fn cube(&mut self, job: &Job, paths: Range<u64>) -> Result<Cube<f32>, EngineFault> {
+        self.engine.cube(job, paths)
+    }
 }
 
 /// A GPU that the CPU replaces when it fails; in f32 both give the same bits, so a run may change
@@ -113,6 +133,10 @@ impl Engine for WithFallback {
             result => result,
         }
     }
+
+    fn cube(&mut self, job: &Job, paths: Range<u64>) -> Result<Cube<f32>, EngineFault> {
+        self.engine.cube(job, paths)
+    }
 }
 
 #[cfg(test)]
@@ -134,6 +158,10 @@ mod tests {
             _: Range<u64>,
             _: &mut dyn FnMut(u64),
         ) -> Result<Vec<Tail>, EngineFault> {
+            Err(EngineFault::Lost("unplugged".to_owned()))
+        }
+
+        fn cube(&mut self, _: &Job, _: Range<u64>) -> Result<Cube<f32>, EngineFault> {
             Err(EngineFault::Lost("unplugged".to_owned()))
         }
     }
