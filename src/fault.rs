@@ -38,32 +38,48 @@ impl fmt::Display for Fault {
     }
 }
 
-/// All faults of the inputs of one command, in the order of files and lines.
+/// All faults of the inputs of one command, in the order in which they were found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Faults(Vec<Fault>);
+pub struct Faults {
+    kept: Vec<Fault>,
+    further: u64,
+}
 
+/// Faults kept with their text; the rest of a hopeless file is only counted.
+const KEPT: usize = 1000;
 /// Faults shown in full before the rest is only counted.
 const SHOWN: usize = 50;
 
 impl Faults {
     /// Adds one fault.
     pub fn push(&mut self, fault: Fault) {
-        self.0.push(fault);
+        if self.kept.len() < KEPT { self.kept.push(fault) } else { self.further += 1 }
     }
 
     /// Adds all faults of another reader.
     pub fn append(&mut self, other: Faults) {
-        self.0.extend(other.0);
+        self.further += other.further;
+        other.kept.into_iter().for_each(|fault| self.push(fault));
     }
 
     /// Whether nothing is wrong.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.kept.is_empty()
     }
 
-    /// The faults found so far.
+    /// How many faults there are, also those that were only counted.
+    pub fn count(&self) -> u64 {
+        self.kept.len() as u64 + self.further
+    }
+
+    /// The first thousand faults.
     pub fn as_slice(&self) -> &[Fault] {
-        &self.0
+        &self.kept
+    }
+
+    /// Puts the faults in the order of their lines.
+    pub fn sort_by_line(&mut self) {
+        self.kept.sort_by_key(|fault| fault.line);
     }
 
     /// `value` if nothing is wrong, else all faults.
@@ -77,19 +93,19 @@ impl Faults {
 
 impl From<Fault> for Faults {
     fn from(fault: Fault) -> Self {
-        Self(vec![fault])
+        Self { kept: vec![fault], further: 0 }
     }
 }
 
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let n = self.0.len();
+        let n = self.count();
         writeln!(f, "{n} fault{} in the input:", if n == 1 { "" } else { "s" })?;
-        for fault in self.0.iter().take(SHOWN) {
+        for fault in self.kept.iter().take(SHOWN) {
             writeln!(f, "  {fault}")?;
         }
-        if n > SHOWN {
-            writeln!(f, "  … and {} more", n - SHOWN)?;
+        if n > SHOWN as u64 {
+            writeln!(f, "  … and {} more", n - SHOWN as u64)?;
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use crate::engine::{self, BLOCK, DeviceReport, Driver, Engine, EngineFault, Job,
 use crate::instrument::{UnitValue, ValueFault};
 use crate::margin::{self, AccountValue, Margin};
 use crate::market::Market;
+use crate::portfolio::Portfolio;
 use crate::risk::{Bracket, Tail, TailEstimate, TailFault};
 use crate::scenario::Scenario;
 use crate::shard::StoreFault;
@@ -17,6 +18,8 @@ const FIRST_PATHS: u64 = 65_536;
 /// Each repair widens the brackets by this factor.
 const WIDENING: f64 = 4.0;
 const MAX_REPAIRS: i32 = 6;
+/// Losses below this part of an account's size are rounding.
+const ROUNDING: f64 = 1e-9;
 
 /// Everything that a run found. Money in the scenario's reporting currency.
 #[derive(Clone, Debug)]
@@ -198,13 +201,18 @@ pub fn levels(scenario: &Scenario) -> [(Years, Confidence); 2] {
 /// The job of a scenario in a market, for engines and comparisons.
 pub fn job(scenario: &Scenario, market: &Market) -> Result<Job, String> {
     let units = value_instruments(scenario, market)?;
-    job_of(scenario, market, &units)
+    job_of(scenario, market, &scenario.portfolio, &units)
 }
 
-fn job_of(scenario: &Scenario, market: &Market, units: &[UnitValue]) -> Result<Job, String> {
+fn job_of(
+    scenario: &Scenario,
+    market: &Market,
+    portfolio: &Portfolio,
+    units: &[UnitValue],
+) -> Result<Job, String> {
     let input = JobInput {
         market,
-        portfolio: &scenario.portfolio,
+        portfolio,
         units,
         levels: &levels(scenario),
         seed: scenario.simulation.seed,
@@ -216,12 +224,45 @@ fn job_of(scenario: &Scenario, market: &Market, units: &[UnitValue]) -> Result<J
     engine::build(&input).map_err(|fault| fault.to_string())
 }
 
+/// The job of a case, with its value of each instrument of the portfolio.
+fn prepare(
+    scenario: &Scenario,
+    market: &Market,
+    base_units: &[UnitValue],
+) -> Result<(Vec<UnitValue>, Job), String> {
+    let units = value_instruments(scenario, market)?;
+    let job = job_after(scenario, market, base_units, &units)?;
+    Ok((units, job))
+}
+
+/// The job of a case; 0 is the base case.
+pub fn case_job(scenario: &Scenario, case: usize) -> Result<Job, String> {
+    let base_units = value_instruments(scenario, &scenario.market)?;
+    prepare(scenario, &case_market(scenario, case), &base_units).map(|(_, job)| job)
+}
+
+/// The portfolio carried into the market of a case.
+fn job_after(
+    scenario: &Scenario,
+    market: &Market,
+    base: &[UnitValue],
+    now: &[UnitValue],
+) -> Result<Job, String> {
+    let portfolio = scenario.portfolio.carried(market, base, now);
+    let units = value_all(&portfolio, market)?;
+    job_of(scenario, market, &portfolio, &units)
+}
+
 fn value_instruments(scenario: &Scenario, market: &Market) -> Result<Vec<UnitValue>, String> {
+    value_all(&scenario.portfolio, market)
+}
+
+fn value_all(portfolio: &Portfolio, market: &Market) -> Result<Vec<UnitValue>, String> {
     let value = |instrument| {
         UnitValue::new(market, instrument)
             .map_err(|fault: ValueFault| format!("{}: {fault}", instrument.name))
     };
-    scenario.portfolio.instruments.iter().map(value).collect()
+    portfolio.instruments.iter().map(value).collect()
 }
 
 fn run_case(
@@ -240,9 +281,7 @@ fn run_case(
         elapsed: Duration::ZERO,
         accounts: Ok(Vec::new()),
     };
-    let prepared = value_instruments(scenario, &market)
-        .and_then(|units| job_of(scenario, &market, &units).map(|job| (units, job)));
-    let (units, job) = match prepared {
+    let (units, job) = match prepare(scenario, &market, base_units) {
         Ok(prepared) => prepared,
         Err(reason) => return Ok(Case { accounts: Err(reason), ..case }),
     };
@@ -254,8 +293,10 @@ fn run_case(
     let accounts = estimates.chunks(job.levels.len()).zip(drivers).enumerate();
     let accounts = accounts.map(|(account, (estimates, driver))| {
         let value = account_value(scenario, &market, account, base_units, &units);
-        let margin = margin::margin(&scenario.margin, &value, &estimates[0], &estimates[1]);
-        AccountCase { account, value, maintenance: estimates[0], initial: estimates[1], margin, driver }
+        let [maintenance, initial] =
+            [0, 1].map(|level| without_rounding(estimates[level], job.scale[account]));
+        let margin = margin::margin(&scenario.margin, &value, &maintenance, &initial);
+        AccountCase { account, value, maintenance, initial, margin, driver }
     });
     case.accounts = Ok(accounts.collect());
     case.steps = job.steps();
@@ -314,10 +355,29 @@ fn estimates(
 fn all_within(job: &Job, results: &[Result<TailEstimate, TailFault>], tolerance: f64) -> bool {
     results.iter().enumerate().all(|(index, result)| match result {
         // A loss far below an account's size is no figure whose precision matters.
-        Ok(e) if e.expected_shortfall.abs() < 1e-9 * job.scale[index / job.levels.len()] => true,
+        Ok(e) if is_rounding(e, job.scale[index / job.levels.len()]) => true,
         Ok(e) => e.expected_shortfall_error <= tolerance * e.expected_shortfall.abs(),
         Err(_) => true,
     })
+}
+
+/// Whether an estimate is nothing beside the account's size; an account without size has none.
+fn is_rounding(estimate: &TailEstimate, scale: f64) -> bool {
+    estimate.expected_shortfall.abs().max(estimate.value_at_risk.abs()) <= ROUNDING * scale || scale == 0.0
+}
+
+/// An account that cannot lose has an Expected Shortfall of zero, and no health of 10^38.
+fn without_rounding(estimate: TailEstimate, scale: f64) -> TailEstimate {
+    if !is_rounding(&estimate, scale) {
+        return estimate;
+    }
+    TailEstimate {
+        expected_shortfall: 0.0,
+        expected_shortfall_error: 0.0,
+        value_at_risk: 0.0,
+        value_at_risk_error: 0.0,
+        paths: estimate.paths,
+    }
 }
 
 /// Simulates accounts again whose bracket missed, with wider brackets, until none is left.

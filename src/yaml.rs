@@ -42,7 +42,11 @@ pub fn parse(file: &str, text: &str) -> Result<Node, Faults> {
         max_depth: MAX_DEPTH,
         max_nodes: MAX_NODES,
     };
-    let options = serde_yaml::options! { budget: budget };
+    // Readers refuse NaN and infinities themselves, each with its field.
+    let options = serde_yaml::options! {
+        budget: budget,
+        non_finite_float_policy: serde_yaml::options::NonFiniteFloatPolicy::PassThrough,
+    };
     let fault = |line, column, found: String, expected: &str| {
         Faults::from(Fault {
             file: file.to_owned(),

@@ -24,6 +24,11 @@ pub fn choose(choice: &DeviceChoice, precision: Precision) -> Result<Box<dyn Eng
     }
 }
 
+/// A GPU to compare with: a software adapter will do.
+pub fn any_gpu(name: Option<&str>) -> Result<Box<dyn Engine>, EngineFault> {
+    gpu(name)
+}
+
 /// A GPU by part of its name or bus id, software adapters included.
 fn gpu(_name: Option<&str>) -> Result<Box<dyn Engine>, EngineFault> {
     Err(EngineFault::NoDevice("this build has no GPU engine; use --device cpu".to_owned()))
@@ -122,20 +127,29 @@ impl Engine for WithFallback {
         paths: Range<u64>,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Vec<Tail>, EngineFault> {
-        match self.engine.tails(job, brackets, paths.clone(), progress) {
+        self.or_on_cpu(&mut |engine| engine.tails(job, brackets, paths.clone(), progress))
+    }
+
+    fn cube(&mut self, job: &Job, paths: Range<u64>) -> Result<Cube<f32>, EngineFault> {
+        self.or_on_cpu(&mut |engine| engine.cube(job, paths.clone()))
+    }
+}
+
+impl WithFallback {
+    fn or_on_cpu<T>(
+        &mut self,
+        work: &mut dyn FnMut(&mut dyn Engine) -> Result<T, EngineFault>,
+    ) -> Result<T, EngineFault> {
+        match work(&mut *self.engine) {
             Err(fault) if self.on_gpu => {
                 let reason = format!("{} gave up: {fault}", self.engine.device().name);
                 output::say_over_bar(&format!("going on with the CPU: {reason}"));
                 self.engine = cpu(self.precision, &reason);
                 self.on_gpu = false;
-                self.engine.tails(job, brackets, paths, progress)
+                work(&mut *self.engine)
             }
             result => result,
         }
-    }
-
-    fn cube(&mut self, job: &Job, paths: Range<u64>) -> Result<Cube<f32>, EngineFault> {
-        self.engine.cube(job, paths)
     }
 }
 

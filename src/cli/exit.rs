@@ -13,6 +13,8 @@ use super::output;
 
 /// Done.
 pub const DONE: u8 = 0;
+/// A comparison of `validate` missed its bound.
+pub const MISSED: u8 = 1;
 /// A threshold of `--fail-if` is breached; everything was written.
 pub const BREACHED: u8 = 10;
 /// The command line is wrong.
@@ -32,6 +34,7 @@ macro_rules! exit_codes {
         "\
 Exit codes:
     0  done
+    1  a comparison of validate missed its bound
    10  a threshold of --fail-if is breached; everything was written
     2  wrong command line
    65  wrong input: every fault with its file, line and field on standard error
@@ -70,6 +73,9 @@ pub enum Failure {
     /// Another file cannot be read or written.
     #[error("{0}")]
     Io(String),
+    /// So many comparisons missed their bounds.
+    #[error("{0} of the comparisons missed their bound")]
+    Missed(usize),
     /// A threshold is breached; the text names the accounts.
     #[error("{0}")]
     Breached(String),
@@ -95,6 +101,7 @@ impl Failure {
             Self::Store(StoreFault::Missing { .. } | StoreFault::InUse { .. }) => TRY_AGAIN,
             Self::Store(_) => BAD_DATA,
             Self::Memory(_) => USAGE,
+            Self::Missed(_) => MISSED,
             Self::Breached(_) => BREACHED,
         }
     }

@@ -13,10 +13,10 @@ pub struct Overrides {
     #[arg(long, value_name = "DEVICE", value_parser = device)]
     pub device: Option<DeviceChoice>,
     /// Paths of each case; the most to use with --tolerance
-    #[arg(long, value_name = "N", value_parser = |t: &str| integer(t, 1, scenario::MAX_PATHS))]
+    #[arg(long, value_name = "N", value_parser = paths)]
     pub paths: Option<u64>,
     /// Seed: the same seed gives the same figures
-    #[arg(long, value_name = "N", value_parser = |t: &str| integer(t, 0, scenario::MAX_SEED))]
+    #[arg(long, value_name = "N", value_parser = seed)]
     pub seed: Option<u64>,
     /// Time steps over the longest horizon
     #[arg(long, value_name = "N", value_parser = |t: &str| integer(t, 1, scenario::MAX_STEPS))]
@@ -71,6 +71,16 @@ pub fn keep_cases(scenario: &mut Scenario, names: &[String]) -> Result<(), Failu
 fn integer(text: &str, low: u64, high: u64) -> Result<u64, String> {
     let number = text.parse().ok().filter(|n| (low..=high).contains(n));
     number.ok_or_else(|| format!("expected a whole number from {low} to {high}"))
+}
+
+/// Reads `--paths`.
+pub fn paths(text: &str) -> Result<u64, String> {
+    integer(text, 1, scenario::MAX_PATHS)
+}
+
+/// Reads `--seed`.
+pub fn seed(text: &str) -> Result<u64, String> {
+    integer(text, 0, scenario::MAX_SEED)
 }
 
 /// Reads `--device`.

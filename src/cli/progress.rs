@@ -1,5 +1,7 @@
 //! The progress bar: on standard error, on a terminal only.
 
+use std::time::Duration;
+
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use shortfall::run::Monitor;
 
@@ -35,5 +37,38 @@ impl Monitor for Progress {
 
     fn done(&mut self, paths: u64) {
         self.bar.set_position(self.before + paths);
+    }
+}
+
+/// Shows that work of unknown length goes on.
+pub struct Spinner {
+    bar: ProgressBar,
+}
+
+impl Spinner {
+    /// A spinner, on a terminal only.
+    pub fn new(what: &'static str) -> Self {
+        let style =
+            ProgressStyle::with_template("{spinner} {msg}  {elapsed}").expect("the template is fixed");
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style);
+        bar.set_message(what);
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Self { bar }
+    }
+
+    /// More paths are done.
+    pub fn advance(&self, paths: u64) {
+        self.bar.inc(paths);
+        self.bar.set_message(format!("{} million paths", self.bar.position() / 1_000_000));
+    }
+
+    /// Another stage begins.
+    pub fn stage(&self, stage: &str) {
+        self.bar.set_message(stage.to_owned());
+    }
+
+    /// Removes the spinner.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
     }
 }

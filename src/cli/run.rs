@@ -94,6 +94,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let started = Started::now(&scenario).map_err(|fault| Failure::Io(fault.to_string()))?;
     let identity = started.identity(&scenario, device::shaders_blake3());
     let kept = Kept::open(arguments, &scenario, &identity)?;
+    warn_of_thin_tails(&scenario);
     let mut engine = device::choose(&scenario.simulation.device, scenario.simulation.precision)?;
     let part = Part::whole(&scenario.portfolio, scenario.simulation.paths);
     let allowed = arguments.memory_limit.map(|Bytes(bytes)| bytes);
@@ -243,4 +244,21 @@ fn read(arguments: &Arguments) -> Result<Scenario, Failure> {
     arguments.overrides.apply(&mut scenario)?;
     overrides::keep_cases(&mut scenario, &arguments.cases)?;
     Ok(scenario)
+}
+
+/// Paths in a tail below which its standard errors are themselves guesses.
+const FEW_TAIL_PATHS: f64 = 10.0;
+
+/// Says so where a run has too few paths to know its own errors.
+fn warn_of_thin_tails(scenario: &Scenario) {
+    let thinnest =
+        run::levels(scenario).map(|(_, confidence)| confidence.tail()).into_iter().fold(1.0, f64::min);
+    let in_tail = scenario.simulation.paths as f64 * thinnest;
+    if in_tail < FEW_TAIL_PATHS {
+        output::say(&format!(
+            "warning: {} paths put {in_tail:.1} into the tail, and their standard errors mean little; use {} or more",
+            scenario.simulation.paths,
+            (FEW_TAIL_PATHS / thinnest).round()
+        ));
+    }
 }

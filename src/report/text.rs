@@ -145,7 +145,7 @@ fn account_columns(document: &Document, accounts: &[&AccountResult], stressed: b
             colours: accounts.iter().map(|account| colour_of(account.state)).collect(),
             ..Column::new("state", 0, states).left()
         },
-        Column::new("worst driver", 6, drivers).left(),
+        Column::new("worst driver, part of loss", 6, drivers).left(),
     ];
     if stressed {
         columns.insert(1, Column::new("stress P&L", 7, money(&|a| a.stress_profit)));
@@ -251,7 +251,7 @@ fn shown_driver(driver: Option<&DriverResult>) -> String {
         || "–".to_owned(),
         |driver| {
             let (move_percent, share) = (100.0 * driver.mean_return, 100.0 * driver.share_of_loss);
-            format!("{} {move_percent:+.1} %, {} % of loss", driver.asset, grouped(share, 0))
+            format!("{} {move_percent:+.1} %, {} %", driver.asset, grouped(share, 0))
         },
     )
 }

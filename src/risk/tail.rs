@@ -184,11 +184,11 @@ impl Moments {
         let raw = bin.square as f64 * coarse * coarse / n;
         let shifted = (mean - 0.5 * coarse).max(0.0);
         let variance = (raw - shifted * shifted).max(0.0);
-        // Below the rounding of the squares a variance is none, unless the bin is so narrow beside
-        // the largest losses that the squares could not see a variance: then its losses are taken
-        // as uniform over it.
+        // Below the rounding of the squares a variance is none. Where none could have been seen,
+        // because the bin holds one loss or is narrow beside the largest losses, its losses are
+        // taken as uniform over it.
         let uniform = width * width / 12.0;
-        let seen = uniform > coarse * coarse;
+        let seen = bin.count > 1 && uniform > coarse * coarse;
         let variance = match variance > coarse * coarse {
             true => variance,
             false if seen => 0.0,
@@ -237,6 +237,20 @@ mod tests {
     fn losses() -> Vec<f64> {
         let loss = |i: u32| if i.is_multiple_of(1000) { 1e6 } else { f64::from(i % 10_000) / 100.0 };
         (0..100_000).map(loss).collect()
+    }
+
+    #[test]
+    fn a_var_in_a_bin_of_one_loss_has_a_standard_error() {
+        let confidence = Confidence::new(0.95).unwrap();
+        let losses: Vec<f64> = (0..1000).map(f64::from).collect();
+        // 64 bins of half a loss each.
+        let bracket = Bracket { floor: 934.0, bins_per_loss: 2.0, quanta_per_loss: 1024.0 };
+        let mut tail = Tail::default();
+        losses.iter().filter(|&&loss| loss >= 934.0).for_each(|&l| tail.add((l - 934.0) as f32, &bracket));
+        let estimate = tail.estimate(&bracket, confidence, 1000).unwrap();
+        let exact = exact(&mut losses.clone(), confidence);
+        let ratio = estimate.value_at_risk_error / exact.value_at_risk_error;
+        assert!((0.8..1.25).contains(&ratio), "{estimate:?} {exact:?}");
     }
 
     #[test]

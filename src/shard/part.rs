@@ -70,7 +70,7 @@ fn collect(
         let name = run::case_name(scenario, case).to_owned();
         monitor.case(&name, case, of, length);
         // A case without a job has no result; the merge finds the reason again.
-        let Ok(job) = run::job(scenario, &run::case_market(scenario, case)) else {
+        let Ok(job) = run::case_job(scenario, case) else {
             cases.push(CaseRecord { name, tails_blake3: None });
             continue;
         };

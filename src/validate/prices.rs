@@ -11,7 +11,6 @@ mod table;
 use crate::closed_form::{ClosedFormError, EuropeanOption, KouModel, MertonModel, black_price};
 use std::collections::BTreeMap;
 
-pub use fault::{PriceTableFault, PriceTableFaults};
 pub use layout::RECOGNISED_HEADERS;
 pub use table::{BYTES_MAX, ROWS_MAX};
 
@@ -75,13 +74,13 @@ pub trait MonteCarloPricer {
 /// the Monte Carlo mean with 15 significant digits, its standard error with 6.
 ///
 /// # Errors
-/// [`PriceTableFaults`]: all of them together, each with line, column, what was found and what
+/// [`crate::fault::Faults`]: all of them together, each with line, column, what was found and what
 /// would be right. Values are computed only once the whole file has been found readable.
 pub fn price_table(
     input: &str,
     file_name: &str,
     mc: &mut dyn MonteCarloPricer,
-) -> Result<String, PriceTableFaults> {
+) -> Result<String, crate::fault::Faults> {
     let mut faults = Faults::new(file_name);
     let table = Table::read(input, &mut faults);
     faults.none_or_all()?;

@@ -4,12 +4,12 @@ use crate::plain::PlainPricer;
 use proptest::prelude::*;
 use shortfall::closed_form::EuropeanOption;
 use shortfall::validate::prices::{
-    JumpModel, MonteCarloEstimate, MonteCarloFailure, MonteCarloPricer, PriceTableFaults, price_table,
+    JumpModel, MonteCarloEstimate, MonteCarloFailure, MonteCarloPricer, price_table,
 };
 
 const BLACK: &str = "cp,strike,spot,q,r,t,vol";
 
-fn faults(text: &str) -> PriceTableFaults {
+fn faults(text: &str) -> shortfall::fault::Faults {
     let mut pricer = PlainPricer::new(1, 1);
     let faults = price_table(text, "t.csv", &mut pricer).expect_err(text);
     assert_eq!(pricer.calls, 0, "nothing is simulated for a faulty table");
@@ -19,8 +19,8 @@ fn faults(text: &str) -> PriceTableFaults {
 /// A table of one row must have exactly one fault, in this column.
 fn assert_one_fault(header: &str, row: &str, column: &str) {
     let faults = faults(&format!("# c\n{header}\n{row}\n"));
-    assert_eq!(faults.faults.len(), 1, "{faults}");
-    assert_eq!((faults.faults[0].line, faults.faults[0].column.as_str()), (3, column), "{faults}");
+    assert_eq!(faults.as_slice().len(), 1, "{faults}");
+    assert_eq!((faults.as_slice()[0].line, faults.as_slice()[0].field.as_str()), (3, column), "{faults}");
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn all_faults_are_reported_together() {
     let text =
         format!("{BLACK}\nX,0,100,0,0,1,0.2\nC,100,100,0,0,1,0.2\nC,100,100,0,0,1\nP,100,NaN,0,0,-1,0.2\n");
     let faults = faults(&text);
-    let places: Vec<(u64, &str)> = faults.faults.iter().map(|f| (f.line, f.column.as_str())).collect();
+    let places: Vec<(u64, &str)> = faults.as_slice().iter().map(|f| (f.line, f.field.as_str())).collect();
     let expected = [(2, "column strike"), (2, "column cp"), (4, "row"), (5, "column spot"), (5, "column t")];
     assert_eq!(places, expected, "{faults}");
     let shown = faults.to_string();
@@ -117,10 +117,10 @@ fn headers_that_cannot_be_read() {
 fn lines_are_counted_through_comments_blanks_and_line_ends() {
     for end in ["\n", "\r\n", "\r"] {
         let text = ["# c", "# d", BLACK, "", "C,100,100,0,0,1,0.2", "C,100,100,0,0,1,x"].join(end);
-        assert_eq!(faults(&text).faults[0].line, 6, "{end:?}");
+        assert_eq!(faults(&text).as_slice()[0].line, 6, "{end:?}");
     }
     let quoted_line_end = format!("{BLACK},note\nC,100,100,0,0,1,0.2,\"a\nb\"\nC,100,100,0,0,1,x,\n");
-    assert_eq!(faults(&quoted_line_end).faults[0].line, 4);
+    assert_eq!(faults(&quoted_line_end).as_slice()[0].line, 4);
 }
 
 #[test]
@@ -128,8 +128,8 @@ fn a_million_rows_and_no_more() {
     let mut text = format!("{BLACK}\n");
     text.push_str(&"C,100,100,0,0,1,x\n".repeat(1_000_001));
     let faults = faults(&text);
-    assert_eq!(faults.faults.len(), 1000);
-    assert_eq!(faults.further, 1_000_001 - 1000);
+    assert_eq!(faults.as_slice().len(), 1000);
+    assert_eq!(faults.count(), 1_000_001);
 }
 
 /// A double that answers what it is told to.
