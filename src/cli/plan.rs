@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use shortfall::engine::cpu::CpuEngine;
+use shortfall::engine::gpu::shaders_blake3;
 use shortfall::plan::{Bytes, Memory};
 use shortfall::report::manifest::Started;
 use shortfall::run;
@@ -11,8 +12,8 @@ use shortfall::scenario::{self, Precision, Scenario};
 use shortfall::shard::{self, By, Part, Plan, PlanFault, Settings};
 
 use super::exit::{Failure, exit_codes};
+use super::output;
 use super::overrides::{self, Overrides};
-use super::{device, output};
 
 /// Divide a run into shards, for several processes or machines
 #[derive(Debug, Args)]
@@ -104,14 +105,14 @@ pub fn planned(
     scenario.stresses.retain(|stress| plan.cases.contains(&stress.name));
     overrides::keep_cases(&mut scenario, &cases.collect::<Vec<_>>())?;
     let started = Started::now(&scenario).map_err(|fault| Failure::Io(fault.to_string()))?;
-    plan.check(folder, &started.identity(&scenario, device::shaders_blake3()))?;
+    plan.check(folder, &started.identity(&scenario, Some(shaders_blake3())))?;
     Ok((plan, scenario, started))
 }
 
 /// What decides the figures of a scenario.
 fn identity(scenario: &Scenario) -> Result<shard::Identity, Failure> {
     let started = Started::now(scenario).map_err(|fault| Failure::Io(fault.to_string()))?;
-    Ok(started.identity(scenario, device::shaders_blake3()))
+    Ok(started.identity(scenario, Some(shaders_blake3())))
 }
 
 fn table(scenario: &Scenario, plan: &Plan) -> String {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use shortfall::engine::Engine;
+use shortfall::engine::gpu::shaders_blake3;
 use shortfall::plan::{Bytes, Memory};
 use shortfall::report::manifest::Started;
 use shortfall::report::{Document, Folder, text};
@@ -92,13 +93,13 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let reporting = Reporting { fail_if: &arguments.fail_if, json: arguments.json, quiet: arguments.quiet };
     reporting.check(&scenario)?;
     let started = Started::now(&scenario).map_err(|fault| Failure::Io(fault.to_string()))?;
-    let identity = started.identity(&scenario, device::shaders_blake3());
-    let kept = Kept::open(arguments, &scenario, &identity)?;
+    let identity = started.identity(&scenario, Some(shaders_blake3()));
     warn_of_thin_tails(&scenario);
     let mut engine = device::choose(&scenario.simulation.device, scenario.simulation.precision)?;
     let part = Part::whole(&scenario.portfolio, scenario.simulation.paths);
     let allowed = arguments.memory_limit.map(|Bytes(bytes)| bytes);
     let memory = Memory::plan(&scenario, &part, engine.as_mut(), allowed)?;
+    let kept = Kept::open(arguments, &scenario, &identity)?;
     if !arguments.quiet {
         output::say(&header(&scenario, &memory, engine.as_ref()));
     }
@@ -222,7 +223,7 @@ impl Reporting<'_> {
         if let Some(Err(reason)) = outcome.cases.first().map(|case| &case.accounts) {
             return Err(Failure::Data(format!("the base case has no result: {reason}")));
         }
-        let manifest = started.finish(scenario, outcome, device::shaders_blake3());
+        let manifest = started.finish(scenario, outcome, Some(shaders_blake3()));
         let document = Document::new(scenario, outcome, manifest);
         if let Some(folder) = folder {
             folder.write(&document)?;

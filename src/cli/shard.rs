@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use shortfall::engine::gpu::shaders_blake3;
 use shortfall::scenario::DeviceChoice;
 use shortfall::shard::{self, Record, Simulated};
 
@@ -53,7 +54,7 @@ pub fn shard(arguments: &Arguments) -> Result<(), Failure> {
         let last = plan.shards.len() - 1;
         return Err(Failure::Usage(format!("--index {}: the plan has shards 0 to {last}", arguments.index)));
     };
-    let identity = started.identity(&scenario, device::shaders_blake3());
+    let identity = started.identity(&scenario, Some(shaders_blake3()));
     let choice = arguments.device.as_ref().unwrap_or(&scenario.simulation.device);
     let mut engine = device::choose(choice, scenario.simulation.precision)?;
     let mut progress = Progress::new(!arguments.quiet);

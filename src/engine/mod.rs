@@ -2,6 +2,7 @@
 //! exists; nothing after them knows which one ran.
 
 pub mod cpu;
+pub mod gpu;
 mod job;
 mod mixing;
 mod pilot;

@@ -19,6 +19,7 @@ const LEAST_PATHS: u64 = 64 * BLOCK as u64;
 const WRITING_SHARE: u32 = 10;
 const IDENTITY_FILE: &str = "run.json";
 const LOCK_FILE: &str = "lock";
+const TAILS_ENDING: &str = "tails";
 
 /// A folder of checkpoints: one file for each case that has begun.
 #[derive(Debug)]
@@ -58,12 +59,12 @@ impl Checkpoints {
         }
         let path = folder.join(IDENTITY_FILE);
         match fs::read(&path) {
-            Ok(bytes) => check_identity(folder, &path, &bytes, identity)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Ok(bytes) if Self::exist(folder) => check_identity(folder, &path, &bytes, identity)?,
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(&path)(error)),
+            _ => {
                 let text = serde_json::to_vec_pretty(identity).expect("plain fields become JSON");
                 store::replace(&path, |file| file.write_all(&text))?;
             }
-            Err(error) => return Err(at(&path)(error)),
         }
         store::sweep(folder, "");
         let run_id = run_id(folder, identity)?;
@@ -99,9 +100,11 @@ impl Checkpoints {
         }
     }
 
-    /// Whether a folder holds checkpoints of any run.
+    /// Whether a folder holds tails of any run.
     pub fn exist(folder: &Path) -> bool {
-        folder.join(IDENTITY_FILE).exists()
+        let holds =
+            |entry: fs::DirEntry| entry.path().extension().is_some_and(|ending| ending == TAILS_ENDING);
+        fs::read_dir(folder).into_iter().flatten().flatten().any(holds)
     }
 
     /// Removes the folder of a run, which is done.
@@ -111,7 +114,7 @@ impl Checkpoints {
 
     /// File of a case.
     pub fn path(&self, case: usize) -> PathBuf {
-        self.folder.join(format!("{}case-{case:03}.tails", self.stem))
+        self.folder.join(format!("{}case-{case:03}.{TAILS_ENDING}", self.stem))
     }
 
     fn header(&self, work: &Work<'_>, paths: Range<u64>) -> Header {

@@ -3,7 +3,7 @@
 //! In f32 it gives the bits of the shaders whatever the instruction set, the number of threads and
 //! the size of a tile; in f64 it is the reference.
 
-mod model;
+pub(in crate::engine) mod model;
 mod net;
 mod revalue;
 mod simulate;
