@@ -48,12 +48,18 @@ impl LevelRank {
 }
 
 impl Bracket {
-    /// From a pilot's losses, which it reorders. `scale` is a size below which a loss is nothing.
+    /// How many of a pilot's `n` largest losses [`Bracket::new`] looks at.
+    pub fn needed(n: usize, confidence: Confidence, widening: f64) -> usize {
+        LevelRank::new(confidence, n, widening).inside + 1
+    }
+
+    /// From the largest losses of a pilot of `n` paths, at least [`Bracket::needed`] of them, which
+    /// it reorders. `scale` is a size below which a loss is nothing.
     ///
     /// `widening` is 1, more after a miss. One bin is added at each end, so that an atom at a bound
     /// lies inside.
-    pub fn new(losses: &mut [f32], confidence: Confidence, widening: f64, scale: f64) -> Self {
-        let rank = LevelRank::new(confidence, losses.len(), widening);
+    pub fn new(losses: &mut [f32], n: usize, confidence: Confidence, widening: f64, scale: f64) -> Self {
+        let rank = LevelRank::new(confidence, n, widening);
         let descending = |a: &f32, b: &f32| b.total_cmp(a);
         let (_, floor, _) = losses.select_nth_unstable_by(rank.inside, descending);
         let floor = *floor;
