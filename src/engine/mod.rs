@@ -2,10 +2,12 @@
 //! exists; nothing after them knows which one ran.
 
 pub mod cpu;
+mod greek;
 mod job;
 mod mixing;
 mod pilot;
 
+pub use greek::{GREEKS, Greek, RowSplit};
 pub use job::{
     Curve, FACTORS, Job, JobFault, JobInput, JumpEffect, JumpLaw, JumpSource, Netting, Observation, RowTerms,
     Segment, StepTerms, build,
