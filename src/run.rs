@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::attribution::{Attributing, Attribution};
 use crate::engine::{self, BLOCK, DeviceReport, Driver, Engine, EngineFault, Job, JobInput, Pilot};
 use crate::instrument::{UnitValue, ValueFault};
 use crate::margin::{self, AccountValue, Margin};
@@ -59,6 +60,8 @@ pub struct AccountCase {
     pub margin: Margin,
     /// What costs most in the tail of the maintenance level; estimated from the pilot's paths.
     pub driver: Option<Driver>,
+    /// What its Expected Shortfall is made of, where it was asked for.
+    pub attribution: Option<Attribution>,
 }
 
 /// What a run tells while it goes on.
@@ -157,12 +160,29 @@ fn run_case(
     };
     let pilot = Pilot::new(&job, scenario.simulation.paths);
     let estimates = estimate(scenario, &job, &pilot, engine, monitor, &mut case)?;
+    let attributing = Attributing {
+        portfolio: &scenario.portfolio,
+        units: &units,
+        job: &job,
+        estimates: &estimates,
+        paths: case.paths,
+        precision: scenario.simulation.precision,
+    };
+    let attributions = attributing.attribute(&scenario.attribution)?;
     let drivers = pilot.drivers(&job, 0);
-    let accounts = estimates.chunks(job.levels.len()).zip(drivers).enumerate();
-    let accounts = accounts.map(|(account, (estimates, driver))| {
+    let accounts = estimates.chunks(job.levels.len()).zip(drivers).zip(attributions).enumerate();
+    let accounts = accounts.map(|(account, ((estimates, driver), attribution))| {
         let value = account_value(scenario, market, account, base_units, &units);
         let margin = margin::margin(&scenario.margin, &value, &estimates[0], &estimates[1]);
-        AccountCase { account, value, maintenance: estimates[0], initial: estimates[1], margin, driver }
+        AccountCase {
+            account,
+            value,
+            maintenance: estimates[0],
+            initial: estimates[1],
+            margin,
+            driver,
+            attribution,
+        }
     });
     case.accounts = Ok(accounts.collect());
     case.steps = job.steps();
