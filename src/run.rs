@@ -7,6 +7,7 @@ use crate::engine::{self, BLOCK, DeviceReport, Driver, Engine, EngineFault, Job,
 use crate::instrument::{UnitValue, ValueFault};
 use crate::margin::{self, AccountValue, Margin};
 use crate::market::Market;
+use crate::portfolio::Portfolio;
 use crate::risk::{Bracket, Tail, TailEstimate, TailFault};
 use crate::scenario::Scenario;
 use crate::units::{Confidence, Years};
@@ -16,6 +17,8 @@ const FIRST_PATHS: u64 = 65_536;
 /// Each repair widens the brackets by this factor.
 const WIDENING: f64 = 4.0;
 const MAX_REPAIRS: i32 = 6;
+/// Losses below this part of an account's size are rounding.
+const ROUNDING: f64 = 1e-9;
 
 /// Everything that a run found. Money in the scenario's reporting currency.
 #[derive(Clone, Debug)]
@@ -109,13 +112,18 @@ pub fn levels(scenario: &Scenario) -> [(Years, Confidence); 2] {
 /// The job of a scenario in a market, for engines and comparisons.
 pub fn job(scenario: &Scenario, market: &Market) -> Result<Job, String> {
     let units = value_instruments(scenario, market)?;
-    job_of(scenario, market, &units)
+    job_of(scenario, market, &scenario.portfolio, &units)
 }
 
-fn job_of(scenario: &Scenario, market: &Market, units: &[UnitValue]) -> Result<Job, String> {
+fn job_of(
+    scenario: &Scenario,
+    market: &Market,
+    portfolio: &Portfolio,
+    units: &[UnitValue],
+) -> Result<Job, String> {
     let input = JobInput {
         market,
-        portfolio: &scenario.portfolio,
+        portfolio,
         units,
         levels: &levels(scenario),
         seed: scenario.simulation.seed,
@@ -127,12 +135,35 @@ fn job_of(scenario: &Scenario, market: &Market, units: &[UnitValue]) -> Result<J
     engine::build(&input).map_err(|fault| fault.to_string())
 }
 
+/// The portfolio carried into the market of a case, with the value of each of its instruments.
+struct Carried {
+    portfolio: Portfolio,
+    units: Vec<UnitValue>,
+}
+
+/// The job of a case.
+fn job_after(
+    scenario: &Scenario,
+    market: &Market,
+    base: &[UnitValue],
+    now: &[UnitValue],
+) -> Result<(Carried, Job), String> {
+    let portfolio = scenario.portfolio.carried(market, base, now);
+    let units = value_all(&portfolio, market)?;
+    let job = job_of(scenario, market, &portfolio, &units)?;
+    Ok((Carried { portfolio, units }, job))
+}
+
 fn value_instruments(scenario: &Scenario, market: &Market) -> Result<Vec<UnitValue>, String> {
+    value_all(&scenario.portfolio, market)
+}
+
+fn value_all(portfolio: &Portfolio, market: &Market) -> Result<Vec<UnitValue>, String> {
     let value = |instrument| {
         UnitValue::new(market, instrument)
             .map_err(|fault: ValueFault| format!("{}: {fault}", instrument.name))
     };
-    scenario.portfolio.instruments.iter().map(value).collect()
+    portfolio.instruments.iter().map(value).collect()
 }
 
 fn run_case(
@@ -153,16 +184,19 @@ fn run_case(
         accounts: Ok(Vec::new()),
     };
     let prepared = value_instruments(scenario, market)
-        .and_then(|units| job_of(scenario, market, &units).map(|job| (units, job)));
-    let (units, job) = match prepared {
+        .and_then(|units| job_after(scenario, market, base_units, &units).map(|job| (units, job)));
+    let (units, (carried, job)) = match prepared {
         Ok(prepared) => prepared,
         Err(reason) => return Ok(Case { accounts: Err(reason), ..case }),
     };
     let pilot = Pilot::new(&job, scenario.simulation.paths);
     let estimates = estimate(scenario, &job, &pilot, engine, monitor, &mut case)?;
+    let size = |index: usize| job.scale[index / job.levels.len()];
+    let estimates: Vec<TailEstimate> =
+        estimates.iter().enumerate().map(|(index, e)| without_rounding(*e, size(index))).collect();
     let attributing = Attributing {
-        portfolio: &scenario.portfolio,
-        units: &units,
+        portfolio: &carried.portfolio,
+        units: &carried.units,
         job: &job,
         estimates: &estimates,
         paths: case.paths,
@@ -173,16 +207,9 @@ fn run_case(
     let accounts = estimates.chunks(job.levels.len()).zip(drivers).zip(attributions).enumerate();
     let accounts = accounts.map(|(account, ((estimates, driver), attribution))| {
         let value = account_value(scenario, market, account, base_units, &units);
-        let margin = margin::margin(&scenario.margin, &value, &estimates[0], &estimates[1]);
-        AccountCase {
-            account,
-            value,
-            maintenance: estimates[0],
-            initial: estimates[1],
-            margin,
-            driver,
-            attribution,
-        }
+        let [maintenance, initial] = [estimates[0], estimates[1]];
+        let margin = margin::margin(&scenario.margin, &value, &maintenance, &initial);
+        AccountCase { account, value, maintenance, initial, margin, driver, attribution }
     });
     case.accounts = Ok(accounts.collect());
     case.steps = job.steps();
@@ -235,10 +262,29 @@ fn estimates(
 fn all_within(job: &Job, results: &[Result<TailEstimate, TailFault>], tolerance: f64) -> bool {
     results.iter().enumerate().all(|(index, result)| match result {
         // A loss far below an account's size is no figure whose precision matters.
-        Ok(e) if e.expected_shortfall.abs() < 1e-9 * job.scale[index / job.levels.len()] => true,
+        Ok(e) if is_rounding(e, job.scale[index / job.levels.len()]) => true,
         Ok(e) => e.expected_shortfall_error <= tolerance * e.expected_shortfall.abs(),
         Err(_) => true,
     })
+}
+
+/// Whether an estimate is nothing beside the account's size; an account without size has none.
+fn is_rounding(estimate: &TailEstimate, scale: f64) -> bool {
+    estimate.expected_shortfall.abs().max(estimate.value_at_risk.abs()) <= ROUNDING * scale || scale == 0.0
+}
+
+/// An account that cannot lose has an Expected Shortfall of zero, and no health of 10^38.
+fn without_rounding(estimate: TailEstimate, scale: f64) -> TailEstimate {
+    if !is_rounding(&estimate, scale) {
+        return estimate;
+    }
+    TailEstimate {
+        expected_shortfall: 0.0,
+        expected_shortfall_error: 0.0,
+        value_at_risk: 0.0,
+        value_at_risk_error: 0.0,
+        paths: estimate.paths,
+    }
 }
 
 /// Simulates accounts again whose bracket missed, with wider brackets, until none is left.

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use crate::engine::cpu::{CpuEngine, Grouping, TailSums};
 use crate::engine::{EngineFault, GREEKS, Greek, Job, RowSplit};
 use crate::instrument::{Kind, UnitValue};
-use crate::portfolio::Portfolio;
+use crate::portfolio::{Holding, Portfolio};
 use crate::risk::{Component, ComponentSums, TailEstimate, TailPaths, TailSize};
 use crate::scenario::Precision;
 
@@ -54,10 +54,10 @@ pub struct LevelAttribution {
 }
 
 /// One position's component.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct PositionComponent {
-    /// Index of the instrument in the portfolio.
-    pub instrument: usize,
+    /// Name of the instrument.
+    pub instrument: String,
     /// Units, negative for a short.
     pub quantity: f64,
     /// The component.
@@ -75,8 +75,19 @@ pub struct WorstPath {
     pub loss: f64,
     /// What each asset that the account holds did.
     pub assets: Vec<AssetMove>,
-    /// The positions that lost most: index of the instrument, quantity, loss.
-    pub positions: Vec<(usize, f64, f64)>,
+    /// The positions that lost most.
+    pub positions: Vec<PositionLoss>,
+}
+
+/// What a position lost on a path.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PositionLoss {
+    /// Name of the instrument.
+    pub instrument: String,
+    /// Units, negative for a short.
+    pub quantity: f64,
+    /// The loss.
+    pub loss: f64,
 }
 
 /// What an asset did on a path.
@@ -97,7 +108,7 @@ pub struct AssetMove {
 /// What an attribution is made from: one case of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Attributing<'a> {
-    /// Accounts and instruments.
+    /// Accounts and instruments, carried into the case's market.
     pub portfolio: &'a Portfolio,
     /// Value of each instrument in the case's market.
     pub units: &'a [UnitValue],
@@ -220,7 +231,7 @@ impl Attributing<'_> {
         let positions = holdings.iter().zip(sums.holdings.iter().zip(&sums.holding_greeks));
         let by_position: Vec<PositionComponent> = positions
             .map(|(holding, (sums, greeks))| PositionComponent {
-                instrument: holding.instrument as usize,
+                instrument: self.name(holding),
                 quantity: holding.quantity,
                 component: component(sums),
                 by_greek: greeks.map(|loss| loss / tail.mass),
@@ -236,6 +247,10 @@ impl Attributing<'_> {
             tail_paths: tail.mass,
             by_position,
         }
+    }
+
+    fn name(&self, holding: &Holding) -> String {
+        self.portfolio.instruments[holding.instrument as usize].name.clone()
     }
 
     fn worst_paths(
@@ -263,17 +278,19 @@ impl Attributing<'_> {
                     }
                 };
                 let losses = holdings.iter().zip(&regenerated.losses);
-                let mut positions: Vec<(usize, f64, f64)> = losses
-                    .filter(|(_, loss)| **loss > 0.0)
-                    .map(|(holding, &loss)| (holding.instrument as usize, holding.quantity, loss))
-                    .collect();
-                positions.sort_by(|a, b| b.2.total_cmp(&a.2).then(a.0.cmp(&b.0)));
-                positions.truncate(WORST_POSITIONS);
+                let mut losses: Vec<(&Holding, f64)> =
+                    losses.map(|(holding, &loss)| (holding, loss)).filter(|(_, loss)| *loss > 0.0).collect();
+                losses.sort_by(|a, b| b.1.total_cmp(&a.1));
+                let position = |&(holding, loss): &(&Holding, f64)| PositionLoss {
+                    instrument: self.name(holding),
+                    quantity: holding.quantity,
+                    loss,
+                };
                 WorstPath {
                     path: path.path,
                     loss: path.loss,
                     assets: groups.held.iter().map(asset_move).collect(),
-                    positions,
+                    positions: losses.iter().take(WORST_POSITIONS).map(position).collect(),
                 }
             };
         tail.paths.iter().zip(&sums.worst).map(of_path).collect()

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use shortfall::engine::cpu::CpuEngine;
+use shortfall::engine::gpu::{self, GpuEngine};
 use shortfall::engine::{Cube, DeviceReport, Engine, EngineFault, Job};
 use shortfall::risk::{Bracket, Tail};
 use shortfall::scenario::{DeviceChoice, Precision};
@@ -28,37 +29,19 @@ pub fn any_gpu(name: Option<&str>) -> Result<Box<dyn Engine>, EngineFault> {
     gpu(name)
 }
 
-/// A GPU by part of its name or bus id, software adapters included.
-fn gpu(_name: Option<&str>) -> Result<Box<dyn Engine>, EngineFault> {
-    Err(EngineFault::NoDevice("this build has no GPU engine; use --device cpu".to_owned()))
+/// A GPU by part of its name or its bus id, software adapters included.
+fn gpu(name: Option<&str>) -> Result<Box<dyn Engine>, EngineFault> {
+    Ok(Box::new(GpuEngine::new(name)?))
 }
 
-/// A hardware GPU; software adapters are left to `gpu:NAME`.
+/// A hardware GPU; software adapters are left to `gpu`, which has to be asked for.
 fn hardware_gpu() -> Result<Box<dyn Engine>, EngineFault> {
-    Err(EngineFault::NoDevice("this build has no GPU engine".to_owned()))
-}
-
-/// An adapter as `shortfall devices` shows it.
-#[derive(Clone, Debug, serde::Serialize)]
-pub struct Adapter {
-    /// Its name.
-    pub name: String,
-    /// PCI bus id, if it has one; `gpu:BUS_ID` takes this adapter.
-    pub bus_id: Option<String>,
-    /// `discrete`, `integrated`, `virtual` or `software`.
-    pub kind: String,
-    /// Driver and limits.
-    pub detail: String,
-}
-
-/// All adapters, software included.
-pub fn adapters() -> Vec<Adapter> {
-    Vec::new()
-}
-
-/// BLAKE3 of the shaders, concatenated; none in a build without them.
-pub fn shaders_blake3() -> Option<String> {
-    None
+    match gpu::hardware() {
+        Some(adapter) => {
+            gpu(Some(adapter.pci_bus_id.as_str()).filter(|id| !id.is_empty()).or(Some(&adapter.name)))
+        }
+        None => Err(EngineFault::NoDevice("there is no hardware adapter".to_owned())),
+    }
 }
 
 fn cpu(precision: Precision, reason: &str) -> Box<dyn Engine> {

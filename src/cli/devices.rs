@@ -3,9 +3,10 @@
 use clap::Args;
 use serde::Serialize;
 use shortfall::engine::DeviceReport;
+use shortfall::engine::gpu::{self, AdapterKind, AdapterSummary};
 use shortfall::scenario::{DeviceChoice, Precision};
 
-use super::device::{self, Adapter};
+use super::device;
 use super::exit::Failure;
 use super::output;
 
@@ -22,7 +23,7 @@ struct Devices {
     schema: &'static str,
     schema_version: u32,
     cpu: DeviceReport,
-    adapters: Vec<Adapter>,
+    adapters: Vec<AdapterSummary>,
     auto: DeviceReport,
 }
 
@@ -33,7 +34,7 @@ pub fn devices(arguments: &Arguments) -> Result<(), Failure> {
         schema: "shortfall.devices",
         schema_version: 1,
         cpu: report(DeviceChoice::Cpu)?,
-        adapters: device::adapters(),
+        adapters: gpu::adapters(),
         auto: report(DeviceChoice::Auto)?,
     };
     if arguments.json {
@@ -48,12 +49,9 @@ fn render(devices: &Devices) -> String {
     let cpu = &devices.cpu;
     let mut lines = vec![["cpu".to_owned(), cpu.name.clone(), "cpu".to_owned(), cpu.detail.clone()]];
     for adapter in &devices.adapters {
-        lines.push([
-            format!("gpu:{}", adapter.bus_id.as_deref().unwrap_or(&adapter.name)),
-            adapter.name.clone(),
-            adapter.kind.clone(),
-            adapter.detail.clone(),
-        ]);
+        let id = if adapter.pci_bus_id.is_empty() { &adapter.name } else { &adapter.pci_bus_id };
+        let kind = if adapter.kind == AdapterKind::Hardware { "hardware" } else { "software" };
+        lines.push([format!("gpu:{id}"), adapter.name.clone(), kind.to_owned(), detail(adapter)]);
     }
     let titles = ["--device", "name", "kind", "detail"];
     let width = |column: usize| {
@@ -73,4 +71,17 @@ fn render(devices: &Devices) -> String {
     let auto = &devices.auto;
     text.push_str(&format!("\nauto takes {} ({}): {}\n", auto.engine, auto.name, auto.reason));
     text
+}
+
+fn detail(adapter: &AdapterSummary) -> String {
+    let mut parts = vec![adapter.backend.clone(), adapter.driver.clone()];
+    parts.push(format!("bindings to {} MiB", adapter.max_binding_bytes >> 20));
+    for (offered, name) in [
+        (adapter.shader_int64, "int64"),
+        (adapter.subgroup, "subgroups"),
+        (adapter.timestamp_query, "timestamps"),
+    ] {
+        parts.extend(offered.then(|| name.to_owned()));
+    }
+    parts.join(", ")
 }

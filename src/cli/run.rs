@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use shortfall::engine::gpu::shaders_blake3;
 use shortfall::engine::{Engine, EngineFault};
 use shortfall::report::manifest::Started;
 use shortfall::report::{Document, Folder, text};
@@ -73,7 +74,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let Some(Err(reason)) = outcome.cases.first().map(|case| &case.accounts) {
         return Err(Failure::Data(format!("the base case has no result: {reason}")));
     }
-    let manifest = started.finish(&scenario, &outcome, device::shaders_blake3());
+    let manifest = started.finish(&scenario, &outcome, Some(shaders_blake3()));
     let document = Document::new(&scenario, &outcome, manifest);
     if let Some(folder) = folder {
         folder.write(&document)?;

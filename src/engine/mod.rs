@@ -2,6 +2,7 @@
 //! exists; nothing after them knows which one ran.
 
 pub mod cpu;
+pub mod gpu;
 mod greek;
 mod job;
 mod mixing;

@@ -193,9 +193,7 @@ impl UnitValue {
                 return Err(ValueFault::NoVolatility { asset: asset.name.clone(), expiries });
             }
         };
-        let tenor = Years::new(self.tenor).expect("a checked tenor");
-        let factor = asset.implied_volatility.map_or(1.0, |dynamics| dynamics.term_factor(tenor));
-        let level = (2.0 * asset.implied_volatility_shift * factor).exp();
+        let level = (2.0 * asset.implied_volatility_shift).exp();
         let intrinsic = terms.right.sign() * (self.forward - terms.strike);
         let otm_sign = if intrinsic > 0.0 { -terms.right.sign() } else { terms.right.sign() };
         let weight = self.weight(terms.settlement, 0.0);
@@ -323,8 +321,19 @@ impl UnitValue {
                 stressed.forward - self.forward
             }
             Kind::Perpetual(Settlement::Inverse) | Kind::Future(Settlement::Inverse, _) => {
-                stressed.spot * (1.0 / self.forward - 1.0 / stressed.forward)
+                stressed.spot * self.coins_to(stressed)
             }
+        }
+    }
+
+    /// Coins that one unit pays when the market moves at once from this one to `stressed`: inverse
+    /// futures only, everything else pays in dollars.
+    pub fn coins_to(&self, stressed: &Self) -> f64 {
+        match self.kind {
+            Kind::Perpetual(Settlement::Inverse) | Kind::Future(Settlement::Inverse, _) => {
+                1.0 / self.forward - 1.0 / stressed.forward
+            }
+            _ => 0.0,
         }
     }
 

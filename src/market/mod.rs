@@ -53,8 +53,7 @@ pub struct Asset {
     pub common_jump_loading: f64,
     /// How the level of implied volatility moves; still without it.
     pub implied_volatility: Option<ImpliedVolatility>,
-    /// Shift of the log level of implied volatility at the reference tenor; zero in a market as
-    /// read, a stress sets it.
+    /// Log shift of implied volatility at every tenor; zero in a market as read, a stress sets it.
     pub implied_volatility_shift: f64,
     /// Standard deviation of the change of the annualised basis over one year: 0.1 is 10 points.
     pub basis_volatility_annual: f64,

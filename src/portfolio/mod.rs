@@ -1,5 +1,6 @@
 //! Accounts and what they hold.
 
+mod carry;
 mod read;
 
 pub use read::{Sources, read};

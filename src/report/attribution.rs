@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::document::{AccountResult, Document};
 use super::number::{decimals, grouped};
 use super::text::{Style, plain};
-use crate::attribution::{AssetMove, Attribution, LevelAttribution, WorstPath};
+use crate::attribution::{AssetMove, Attribution, LevelAttribution, PositionLoss, WorstPath};
 use crate::engine::{GREEKS, Greek};
 use crate::risk::Component;
 use crate::scenario::Scenario;
@@ -154,13 +154,10 @@ impl LevelAttributionResult {
         let assets = level.by_asset.iter();
         let mut by_asset: Vec<ComponentResult> =
             assets.map(|(asset, c)| result(scenario.market.assets[*asset].name.clone(), c)).collect();
-        let position = |position: &crate::attribution::PositionComponent| {
-            let instrument = &scenario.portfolio.instruments[position.instrument];
-            PositionResult {
-                component: result(instrument.name.clone(), &position.component),
-                quantity: position.quantity,
-                by_greek: GreekResult::new(&position.by_greek),
-            }
+        let position = |position: &crate::attribution::PositionComponent| PositionResult {
+            component: result(position.instrument.clone(), &position.component),
+            quantity: position.quantity,
+            by_greek: GreekResult::new(&position.by_greek),
         };
         let mut by_position: Vec<PositionResult> = level.by_position.iter().map(position).collect();
         by_asset.sort_by(|a, b| b.expected_shortfall.total_cmp(&a.expected_shortfall));
@@ -223,10 +220,10 @@ impl WorstPathResult {
             basis_move: m.basis_move,
             loss: m.loss,
         };
-        let position = |&(instrument, quantity, loss): &(usize, f64, f64)| PositionLossResult {
-            instrument: scenario.portfolio.instruments[instrument].name.clone(),
-            quantity,
-            loss,
+        let position = |position: &PositionLoss| PositionLossResult {
+            instrument: position.instrument.clone(),
+            quantity: position.quantity,
+            loss: position.loss,
         };
         Self {
             path: path.path,

@@ -22,7 +22,7 @@ pub enum Shock {
     Volatility {
         /// Factor on diffusive volatility.
         multiply: f64,
-        /// Log shift of the implied level at the reference tenor: 0.4 is +49 %.
+        /// Log shift of implied volatility at every tenor: 0.4 is +49 %.
         implied_shift: f64,
         /// Added to SVI's `rho`: negative makes puts dearer against calls.
         skew_shift: f64,
@@ -58,7 +58,8 @@ pub struct Replay {
     pub crisis: String,
     /// Log return of each asset of the market.
     pub log_returns: Vec<f64>,
-    /// Log shift of each asset's implied level at the reference tenor.
+    /// Log shift of each asset's volatility, implied at every tenor and diffusive alike: a market
+    /// that has crashed goes on moving.
     pub volatility_shifts: Vec<f64>,
 }
 
@@ -83,7 +84,9 @@ impl Shock {
             Self::Replay(replay) => {
                 for (asset, log_return) in replay.log_returns.iter().enumerate() {
                     scale_prices(market, asset, log_return.exp());
-                    market.assets[asset].implied_volatility_shift += replay.volatility_shifts[asset];
+                    let shift = replay.volatility_shifts[asset];
+                    market.assets[asset].implied_volatility_shift += shift;
+                    market.assets[asset].volatility_annual *= shift.exp();
                 }
             }
             Self::Spot(moves) => {

@@ -217,8 +217,7 @@ fn black(market: &Market, asset: usize, terms: &crate::instrument::OptionTerms) 
         Some(volatility) => volatility * volatility * tenor,
         None => asset.slice(terms.expiry)?.svi.total_variance(k),
     };
-    let factor = asset.implied_volatility.map_or(1.0, |d| d.term_factor(Years::new(tenor).expect("checked")));
-    let s = variance.sqrt() * (asset.implied_volatility_shift * factor).exp();
+    let s = variance.sqrt() * asset.implied_volatility_shift.exp();
     let (d1, d2) = (-k / s + s / 2.0, -k / s - s / 2.0);
     let value = match terms.right {
         Right::Call => forward * normal_cdf(d1) - terms.strike * normal_cdf(d2),

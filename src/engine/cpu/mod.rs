@@ -4,7 +4,7 @@
 //! the size of a tile; in f64 it is the reference.
 
 mod decompose;
-mod model;
+pub(in crate::engine) mod model;
 mod net;
 mod revalue;
 mod simulate;

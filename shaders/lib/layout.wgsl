@@ -1,0 +1,147 @@
+// What the host and the shaders share; its mirror is src/engine/gpu/layout.rs, and a test compares the two.
+
+/// Stands for "none" where an index is optional.
+const NONE: u32 = 0xFFFFFFFFu;
+/// Factors of one asset at an observation: log return, log shift of the volatility level, change of the basis.
+const FACTORS: u32 = 3u;
+/// Path quantities of a curve point: g, u, v, level, 1/level, numeraire's growth, 1/numeraire.
+const QUANTITIES: u32 = 7u;
+/// Laws of a jump's log size.
+const MERTON: u32 = 0u;
+const KOU: u32 = 1u;
+/// Settlements, in the order of the host's enum.
+const INVERSE: u32 = 0u;
+const LINEAR: u32 = 1u;
+/// Bits of `Params.flags`.
+const VOLATILITY_MOVES: u32 = 1u;
+const BASIS_MOVES: u32 = 2u;
+const REVERSED: u32 = 4u;
+const KEEP_LOSSES: u32 = 8u;
+
+/// One dispatch. Paths are counted within a tile; `first` is the tile's first path on the whole run.
+struct Params {
+    seed_low: u32,
+    seed_high: u32,
+    first_low: u32,
+    first_high: u32,
+    /// Paths of this tile that are wanted, and the stride of everything that is `[..][path]`.
+    paths: u32,
+    stride: u32,
+    /// Steps of this dispatch, and the observation that the first of them leads to.
+    step_start: u32,
+    step_end: u32,
+    observation: u32,
+    observations: u32,
+    mixing_groups: u32,
+    sources: u32,
+    curves: u32,
+    rows: u32,
+    accounts: u32,
+    levels: u32,
+    horizon: u32,
+    /// Paths of this dispatch when it does not take the whole tile.
+    slice_start: u32,
+    slice_end: u32,
+    numeraire: u32,
+    numeraire_inverse_spot: f32,
+    flags: u32,
+    /// Always zero, which the compiler must not know.
+    zero: u32,
+    padding: u32,
+}
+
+/// An observation: the step after its last, and where its tables start.
+struct Observation {
+    step_end: u32,
+    terms: u32,
+    thresholds: u32,
+    threshold_count: u32,
+}
+
+/// One asset's terms of a step.
+struct StepTerms {
+    drift: f32,
+    sd: f32,
+    decay: f32,
+    level_on_spot: f32,
+    level_alone: f32,
+    reversion: f32,
+    basis_sd: f32,
+    padding: f32,
+}
+
+/// A source of jumps. Merton: mean and sd; Kou: mean of an upward and of a downward jump.
+struct Source {
+    threshold: u32,
+    asset: u32,
+    law: u32,
+    up_threshold: u32,
+    first: f32,
+    second: f32,
+    padding_0: u32,
+    padding_1: u32,
+}
+
+/// What the whole path knows of an asset.
+struct AssetTerms {
+    loading: f32,
+    common_shift: f32,
+    own_shift: f32,
+    mixing_group: u32,
+}
+
+/// A curve point at an observation.
+struct CurveTerms {
+    observation: u32,
+    asset: u32,
+    settlement: u32,
+    moves_volatility: u32,
+    basis_years: f32,
+    carry: f32,
+    volatility_factor: f32,
+    padding: u32,
+}
+
+/// One row of the P&L cube.
+struct Row {
+    u: f32,
+    v: f32,
+    offset: f32,
+    market_value: f32,
+    is_option: u32,
+    curve: u32,
+    sign: f32,
+    forward: f32,
+    strike: f32,
+    log_moneyness: f32,
+    base: f32,
+    variance_a: f32,
+    variance_b: f32,
+    variance_rho: f32,
+    variance_m: f32,
+    variance_sigma_squared: f32,
+}
+
+/// So much of a row in an account.
+struct Holding {
+    row: u32,
+    quantity: f32,
+}
+
+/// Bins around an account's VaR.
+struct BracketTerms {
+    floor: f32,
+    bins_per_loss: f32,
+    quanta_per_loss: f32,
+    padding: f32,
+}
+
+/// Index of an item whose turn it is; tests reverse the order.
+fn in_order(index: u32, count: u32) -> u32 {
+    return select(index, count - 1u - index, (params.flags & REVERSED) != 0u);
+}
+
+/// What the guard of a product is made of.
+fn guard_zero() -> u32 {
+    return params.zero;
+}

@@ -1,0 +1,23 @@
+// To be replaced by the twin of src/numeric.
+fn mul_hi_lo(a: u32, b: u32) -> vec2<u32> {
+    let al = a & 0xFFFFu;
+    let ah = a >> 16u;
+    let bl = b & 0xFFFFu;
+    let bh = b >> 16u;
+    let ll = al * bl;
+    let m = ah * bl + (ll >> 16u);
+    let n = al * bh + (m & 0xFFFFu);
+    return vec2<u32>(ah * bh + (m >> 16u) + (n >> 16u), a * b);
+}
+
+fn philox4x32_10(counter: vec4<u32>, key: vec2<u32>) -> vec4<u32> {
+    var c = counter;
+    var k = key;
+    for (var round = 0u; round < 10u; round++) {
+        let a = mul_hi_lo(c.x, 0xD2511F53u);
+        let b = mul_hi_lo(c.z, 0xCD9E8D57u);
+        c = vec4<u32>(b.x ^ c.y ^ k.x, b.y, a.x ^ c.w ^ k.y, a.y);
+        k = k + vec2<u32>(0x9E3779B9u, 0xBB67AE85u);
+    }
+    return c;
+}

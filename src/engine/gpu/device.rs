@@ -1,0 +1,158 @@
+//! A device with its failures: nothing of wgpu's panics or goes unseen.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use wgpu::{Adapter, Buffer, BufferDescriptor, BufferUsages, ErrorFilter, Features, PollType};
+
+use super::adapter::{AdapterKind, AdapterSummary};
+use crate::engine::EngineFault;
+
+/// How long a tile may take. A software adapter shares its cores with others.
+const WAIT_HARDWARE: Duration = Duration::from_secs(60);
+const WAIT_SOFTWARE: Duration = Duration::from_secs(600);
+/// The smallest buffer: WGSL binds no empty array.
+const LEAST_BYTES: u64 = 64;
+
+/// An open device.
+pub struct Device {
+    pub(super) raw: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    pub(super) summary: AdapterSummary,
+    /// Why the device was lost, and the first error outside of a scope.
+    faults: Arc<Faults>,
+}
+
+#[derive(Default)]
+struct Faults {
+    lost: Mutex<Option<String>>,
+    other: Mutex<Option<String>>,
+}
+
+impl Device {
+    /// Opens an adapter with all its limits.
+    pub fn open(adapter: &Adapter, summary: AdapterSummary) -> Result<Self, EngineFault> {
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("shortfall"),
+            required_features: adapter.features() & Features::SHADER_INT64,
+            required_limits: adapter.limits(),
+            ..wgpu::DeviceDescriptor::default()
+        };
+        let opened = pollster::block_on(adapter.request_device(&descriptor));
+        let (raw, queue) = opened
+            .map_err(|e| EngineFault::NoDevice(format!("{} could not be opened: {e}", summary.name)))?;
+        let faults = Arc::new(Faults::default());
+        let seen = Arc::clone(&faults);
+        raw.set_device_lost_callback(move |reason, message| {
+            keep_first(&seen.lost, format!("{reason:?}: {message}"));
+        });
+        let seen = Arc::clone(&faults);
+        raw.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            keep_first(&seen.other, error.to_string());
+        }));
+        Ok(Self { raw, queue, summary, faults })
+    }
+
+    /// A fault if anything has gone wrong on the device. Results are believed only after it.
+    pub fn check(&self) -> Result<(), EngineFault> {
+        let taken =
+            |slot: &Mutex<Option<String>>| slot.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(reason) = taken(&self.faults.lost) {
+            return Err(EngineFault::Lost(reason));
+        }
+        taken(&self.faults.other).map_or(Ok(()), |reason| Err(EngineFault::Device(reason)))
+    }
+
+    /// Creates things, and reports what wgpu says of it.
+    pub fn scoped<T>(&self, create: impl FnOnce() -> T) -> Result<T, EngineFault> {
+        let internal = self.raw.push_error_scope(ErrorFilter::Internal);
+        let validation = self.raw.push_error_scope(ErrorFilter::Validation);
+        let memory = self.raw.push_error_scope(ErrorFilter::OutOfMemory);
+        let created = create();
+        let memory = pollster::block_on(memory.pop());
+        let validation = pollster::block_on(validation.pop());
+        let internal = pollster::block_on(internal.pop());
+        self.check()?;
+        if let Some(error) = memory {
+            return Err(EngineFault::OutOfMemory(error.to_string()));
+        }
+        match validation.or(internal) {
+            Some(error) => Err(EngineFault::Device(error.to_string())),
+            None => Ok(created),
+        }
+    }
+
+    /// A storage buffer that starts with zeros.
+    pub fn storage(&self, label: &str, bytes: u64) -> Buffer {
+        let usage = BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::COPY_DST;
+        self.buffer(label, bytes, usage)
+    }
+
+    /// A storage buffer with a table.
+    pub fn table<T: bytemuck::Pod>(&self, label: &str, table: &[T]) -> Buffer {
+        let buffer = self.storage(label, size_of_val(table) as u64);
+        self.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(table));
+        buffer
+    }
+
+    pub fn buffer(&self, label: &str, bytes: u64, usage: BufferUsages) -> Buffer {
+        let size = bytes.max(LEAST_BYTES).next_multiple_of(16);
+        self.raw.create_buffer(&BufferDescriptor {
+            label: Some(label),
+            size,
+            usage,
+            mapped_at_creation: false,
+        })
+    }
+
+    /// Waits until all submitted work is done; frees what is no longer needed.
+    pub fn wait(&self) -> Result<(), EngineFault> {
+        let timeout = if self.summary.kind == AdapterKind::Hardware { WAIT_HARDWARE } else { WAIT_SOFTWARE };
+        let answer = self.raw.poll(PollType::Wait { submission_index: None, timeout: Some(timeout) });
+        self.check()?;
+        match answer {
+            Ok(_) => Ok(()),
+            Err(wgpu::PollError::Timeout) => {
+                Err(EngineFault::Lost(format!("no answer within {} s", timeout.as_secs())))
+            }
+            Err(error) => Err(EngineFault::Device(error.to_string())),
+        }
+    }
+
+    /// Reads a buffer back.
+    pub fn read<T: bytemuck::Pod>(&self, buffer: &Buffer, count: usize) -> Result<Vec<T>, EngineFault> {
+        let bytes = (count * size_of::<T>()) as u64;
+        if bytes == 0 {
+            return Ok(Vec::new());
+        }
+        let usage = BufferUsages::MAP_READ | BufferUsages::COPY_DST;
+        let staging = self.scoped(|| {
+            let staging = self.buffer("readback", bytes, usage);
+            let mut encoder = self.raw.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, Some(bytes));
+            self.queue.submit([encoder.finish()]);
+            staging
+        })?;
+        let mapped = Arc::new(Mutex::new(None));
+        let answer = Arc::clone(&mapped);
+        staging.slice(..bytes).map_async(wgpu::MapMode::Read, move |result| {
+            *answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+        });
+        self.wait()?;
+        let answer = mapped.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match answer {
+            Some(Ok(())) => {}
+            Some(Err(error)) => return Err(EngineFault::Device(format!("reading back failed: {error}"))),
+            None => return Err(EngineFault::Lost("reading back got no answer".to_owned())),
+        }
+        let view = staging
+            .slice(..bytes)
+            .get_mapped_range()
+            .map_err(|error| EngineFault::Device(format!("reading back failed: {error}")))?;
+        Ok(bytemuck::pod_collect_to_vec(&view[..]))
+    }
+}
+
+fn keep_first(slot: &Mutex<Option<String>>, text: String) {
+    slot.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(text);
+}

@@ -1,0 +1,349 @@
+//! What the host and the shaders share: the mirror of `shaders/lib/layout.wgsl`.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::engine::Job;
+use crate::engine::cpu::model::{CurveTerms as ModelCurve, Law, Model, Row as ModelRow};
+use crate::engine::job::Netting;
+use crate::instrument::Settlement;
+use crate::numeric::Real;
+use crate::risk::Bracket;
+
+/// Stands for "none" where an index is optional.
+pub const NONE: u32 = u32::MAX;
+/// Path quantities of a curve point.
+pub const QUANTITIES: u32 = 7;
+
+const MERTON: u32 = 0;
+const KOU: u32 = 1;
+const INVERSE: u32 = 0;
+const LINEAR: u32 = 1;
+
+/// Bits of [`Params::flags`].
+pub mod flag {
+    pub const VOLATILITY_MOVES: u32 = 1;
+    pub const BASIS_MOVES: u32 = 2;
+    pub const REVERSED: u32 = 4;
+    pub const KEEP_LOSSES: u32 = 8;
+}
+
+macro_rules! shared {
+    ($($(#[$doc:meta])* struct $name:ident { $($field:ident: $type:ty,)* })*) => {
+        $(
+            $(#[$doc])*
+            #[repr(C)]
+            #[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
+            pub struct $name { $(pub $field: $type,)* }
+        )*
+
+        /// Name, size, and fields with their offsets of every shared structure.
+        #[cfg(test)]
+        pub fn described() -> Vec<(&'static str, usize, Vec<(&'static str, usize)>)> {
+            vec![$((
+                stringify!($name),
+                size_of::<$name>(),
+                vec![$((stringify!($field), std::mem::offset_of!($name, $field)),)*],
+            ),)*]
+        }
+    };
+}
+
+shared! {
+    /// One dispatch.
+    struct Params {
+        seed_low: u32,
+        seed_high: u32,
+        first_low: u32,
+        first_high: u32,
+        paths: u32,
+        stride: u32,
+        step_start: u32,
+        step_end: u32,
+        observation: u32,
+        observations: u32,
+        mixing_groups: u32,
+        sources: u32,
+        curves: u32,
+        rows: u32,
+        accounts: u32,
+        levels: u32,
+        horizon: u32,
+        slice_start: u32,
+        slice_end: u32,
+        numeraire: u32,
+        numeraire_inverse_spot: f32,
+        flags: u32,
+        zero: u32,
+        padding: u32,
+    }
+
+    /// An observation: the step after its last, and where its tables start.
+    struct Observation {
+        step_end: u32,
+        terms: u32,
+        thresholds: u32,
+        threshold_count: u32,
+    }
+
+    /// One asset's terms of a step.
+    struct StepTerms {
+        drift: f32,
+        sd: f32,
+        decay: f32,
+        level_on_spot: f32,
+        level_alone: f32,
+        reversion: f32,
+        basis_sd: f32,
+        padding: f32,
+    }
+
+    /// A source of jumps.
+    struct Source {
+        threshold: u32,
+        asset: u32,
+        law: u32,
+        up_threshold: u32,
+        first: f32,
+        second: f32,
+        padding_0: u32,
+        padding_1: u32,
+    }
+
+    /// What the whole path knows of an asset.
+    struct AssetTerms {
+        loading: f32,
+        common_shift: f32,
+        own_shift: f32,
+        mixing_group: u32,
+    }
+
+    /// A curve point at an observation.
+    struct CurveTerms {
+        observation: u32,
+        asset: u32,
+        settlement: u32,
+        moves_volatility: u32,
+        basis_years: f32,
+        carry: f32,
+        volatility_factor: f32,
+        padding: u32,
+    }
+
+    /// One row of the P&L cube.
+    struct Row {
+        u: f32,
+        v: f32,
+        offset: f32,
+        market_value: f32,
+        is_option: u32,
+        curve: u32,
+        sign: f32,
+        forward: f32,
+        strike: f32,
+        log_moneyness: f32,
+        base: f32,
+        variance_a: f32,
+        variance_b: f32,
+        variance_rho: f32,
+        variance_m: f32,
+        variance_sigma_squared: f32,
+    }
+
+    /// So much of a row in an account.
+    struct Holding {
+        row: u32,
+        quantity: f32,
+    }
+
+    /// Bins around an account's VaR.
+    struct BracketTerms {
+        floor: f32,
+        bins_per_loss: f32,
+        quanta_per_loss: f32,
+        padding: f32,
+    }
+}
+
+/// A job's read-only tables.
+pub struct Tables {
+    /// Everything that does not differ between dispatches.
+    pub params: Params,
+    pub observations: Vec<Observation>,
+    pub step_terms: Vec<StepTerms>,
+    pub thresholds: Vec<u32>,
+    pub cholesky: Vec<f32>,
+    pub mixing: Vec<[f32; 4]>,
+    pub sources: Vec<Source>,
+    pub asset_terms: Vec<AssetTerms>,
+    pub curves: Vec<CurveTerms>,
+    pub rows: Vec<Row>,
+    pub level_horizon: Vec<u32>,
+}
+
+impl Tables {
+    /// The tables of a job, from the numbers that the CPU engine uses in f32.
+    pub fn new(job: &Job) -> Self {
+        let model = Model::<f32>::new(job);
+        let mut tables = Self {
+            params: params(job, &model),
+            observations: Vec::new(),
+            step_terms: Vec::new(),
+            thresholds: Vec::new(),
+            cholesky: model.cholesky.clone(),
+            mixing: model.mixing.iter().flatten().copied().collect(),
+            sources: model.sources.iter().map(source).collect(),
+            asset_terms: asset_terms(&model),
+            curves: model.curves.iter().map(curve).collect(),
+            rows: rows(&model),
+            level_horizon: job.levels.iter().map(|level| level.horizon as u32).collect(),
+        };
+        for steps in &model.observations {
+            tables.observations.push(Observation {
+                step_end: steps.first_step + steps.steps,
+                terms: tables.step_terms.len() as u32,
+                thresholds: tables.thresholds.len() as u32,
+                threshold_count: steps.jump_thresholds.len() as u32,
+            });
+            tables.step_terms.extend(steps.terms.iter().map(|t| StepTerms {
+                drift: t.drift,
+                sd: t.sd,
+                decay: t.decay,
+                level_on_spot: t.level_on_spot,
+                level_alone: t.level_alone,
+                reversion: t.reversion,
+                basis_sd: t.basis_sd,
+                padding: 0.0,
+            }));
+            tables.thresholds.extend(&steps.jump_thresholds);
+        }
+        tables
+    }
+}
+
+/// Holdings of one horizon.
+pub fn holdings(netting: &Netting) -> Vec<Holding> {
+    let entries = netting.row.iter().zip(&netting.quantity);
+    entries.map(|(&row, &quantity)| Holding { row, quantity: <f32 as Real>::constant(quantity) }).collect()
+}
+
+/// Brackets `[account][level]`.
+pub fn brackets(brackets: &[Bracket]) -> Vec<BracketTerms> {
+    let terms = |b: &Bracket| BracketTerms {
+        floor: b.floor,
+        bins_per_loss: b.bins_per_loss,
+        quanta_per_loss: b.quanta_per_loss,
+        padding: 0.0,
+    };
+    brackets.iter().map(terms).collect()
+}
+
+fn params(job: &Job, model: &Model<f32>) -> Params {
+    let mut flags = 0;
+    if model.volatility_moves {
+        flags |= flag::VOLATILITY_MOVES;
+    }
+    if model.basis_moves {
+        flags |= flag::BASIS_MOVES;
+    }
+    Params {
+        seed_low: model.seed[0],
+        seed_high: model.seed[1],
+        observations: model.observations.len() as u32,
+        mixing_groups: model.mixing.len() as u32,
+        sources: model.sources.len() as u32,
+        curves: model.curves.len() as u32,
+        rows: model.rows.len() as u32,
+        accounts: job.accounts() as u32,
+        levels: job.levels.len() as u32,
+        numeraire: model.numeraire.map_or(NONE, |(asset, _)| asset as u32),
+        numeraire_inverse_spot: model.numeraire.map_or(0.0, |(_, inverse_spot)| inverse_spot),
+        flags,
+        ..Params::default()
+    }
+}
+
+fn source(source: &crate::engine::cpu::model::Source<f32>) -> Source {
+    let (law, up_threshold, first, second) = match source.law {
+        Law::Merton { mean, sd } => (MERTON, 0, mean, sd),
+        Law::Kou { up_threshold, up_mean, down_mean } => (KOU, up_threshold, up_mean, down_mean),
+    };
+    let asset = source.asset.map_or(NONE, |asset| asset as u32);
+    Source { threshold: source.threshold, asset, law, up_threshold, first, second, ..Source::default() }
+}
+
+fn asset_terms(model: &Model<f32>) -> Vec<AssetTerms> {
+    let groups = model.mixing_group.iter().map(|group| group.map_or(NONE, |group| group as u32));
+    let terms = model.effects.iter().zip(groups).map(|(effect, mixing_group)| AssetTerms {
+        loading: effect.loading,
+        common_shift: effect.common_shift,
+        own_shift: effect.own_shift,
+        mixing_group,
+    });
+    terms.collect()
+}
+
+fn curve(curve: &ModelCurve<f32>) -> CurveTerms {
+    CurveTerms {
+        observation: curve.observation as u32,
+        asset: curve.asset as u32,
+        settlement: match curve.settlement {
+            Settlement::Inverse => INVERSE,
+            Settlement::Linear => LINEAR,
+        },
+        moves_volatility: u32::from(curve.volatility_factor.is_some()),
+        basis_years: curve.basis_years,
+        carry: curve.carry,
+        volatility_factor: curve.volatility_factor.unwrap_or(0.0),
+        padding: 0,
+    }
+}
+
+fn rows(model: &Model<f32>) -> Vec<Row> {
+    let mut rows: Vec<Row> = model.rows.iter().map(row).collect();
+    for (index, curve) in model.curves.iter().enumerate() {
+        for row in &mut rows[curve.rows.clone()] {
+            row.curve = index as u32;
+        }
+    }
+    rows
+}
+
+fn row(row: &ModelRow<f32>) -> Row {
+    let linear =
+        Row { u: row.u, v: row.v, offset: row.offset, market_value: row.market_value, ..Row::default() };
+    let Some(option) = &row.option else { return linear };
+    Row {
+        is_option: 1,
+        sign: option.sign,
+        forward: option.forward,
+        strike: option.strike,
+        log_moneyness: option.log_moneyness,
+        base: option.base,
+        variance_a: option.variance.a,
+        variance_b: option.variance.b,
+        variance_rho: option.variance.rho,
+        variance_m: option.variance.m,
+        variance_sigma_squared: option.variance.sigma_squared,
+        ..linear
+    }
+}
+
+#[cfg(test)]
+impl Tables {
+    /// The tables of a job without anything in it.
+    pub fn empty() -> Self {
+        Self {
+            params: Params::default(),
+            observations: Vec::new(),
+            step_terms: Vec::new(),
+            thresholds: Vec::new(),
+            cholesky: Vec::new(),
+            mixing: Vec::new(),
+            sources: Vec::new(),
+            asset_terms: Vec::new(),
+            curves: Vec::new(),
+            rows: Vec::new(),
+            level_horizon: Vec::new(),
+        }
+    }
+}

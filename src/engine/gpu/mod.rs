@@ -1,0 +1,227 @@
+//! The GPU engine: the stages as compute shaders, through wgpu.
+//!
+//! It gives the bits of the CPU engine in f32 whatever the adapter, the size of a tile or a
+//! workgroup, and the order in which the device takes its work.
+
+mod adapter;
+mod device;
+mod layout;
+mod pipelines;
+mod plan;
+mod session;
+#[cfg(test)]
+mod shader_tests;
+mod shaders;
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+
+use self::device::Device;
+use self::pipelines::{Build, Pipelines};
+use self::plan::{Allowed, Needs, TileWork};
+use self::session::{Habits, Session};
+use super::{BLOCK, Cube, DeviceReport, Engine, EngineFault, Job};
+use crate::risk::{Bracket, Tail};
+
+pub use self::adapter::{AdapterKind, AdapterSummary, adapters, hardware};
+pub use self::shaders::{PhiloxVariant, shaders_blake3};
+
+/// Sizes for hardware: enough paths to fill a large GPU, in memory that a small one has.
+const HARDWARE: Sizes = Sizes { tile_paths: 1 << 17, tile_bytes: 1 << 30, net_work: 1 << 32 };
+/// Sizes for a software adapter, whose memory is its processor's cache.
+const SOFTWARE: Sizes = Sizes { tile_paths: 1 << 13, tile_bytes: 1 << 28, net_work: 1 << 27 };
+
+/// Invocations of a workgroup, a multiple of every subgroup's size.
+const WORKGROUP: u32 = 64;
+
+struct Sizes {
+    tile_paths: u64,
+    tile_bytes: u64,
+    net_work: u64,
+}
+
+/// Choices that change no figure.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GpuOptions {
+    /// Part of the adapter's name, or its PCI bus id; the first hardware adapter without it, else
+    /// a software one.
+    pub filter: Option<String>,
+    /// How Philox multiplies.
+    pub philox: PhiloxVariant,
+    /// Invocations of a workgroup.
+    pub workgroup: Option<u32>,
+    /// Paths of a tile; rounded up to whole blocks, and down to what fits.
+    pub tile_paths: Option<u64>,
+    /// Takes paths, rows and accounts in reverse order, to show that order does not matter.
+    pub reversed: bool,
+}
+
+/// The GPU engine.
+pub struct GpuEngine {
+    device: Device,
+    options: GpuOptions,
+    pipelines: Option<Pipelines>,
+}
+
+/// Factors, profits and losses of a range of paths, kept: `factors[block]` is
+/// `[observation][asset][factor][BLOCK]`, `pnl[block]` is `[row][BLOCK]`, as on the CPU;
+/// `losses` is `[horizon][account][path]`.
+pub struct GpuCube {
+    /// Factors by block.
+    pub factors: Vec<Vec<f32>>,
+    /// Profits of one unit by block.
+    pub pnl: Vec<Vec<f32>>,
+    /// Losses by horizon and account.
+    pub losses: Vec<Vec<Vec<f32>>>,
+}
+
+impl GpuEngine {
+    /// Opens the adapter whose name or PCI bus id matches; without a filter the first hardware
+    /// adapter, else a software one.
+    pub fn new(filter: Option<&str>) -> Result<Self, EngineFault> {
+        Self::with_options(GpuOptions { filter: filter.map(str::to_owned), ..GpuOptions::default() })
+    }
+
+    /// Opens an adapter with other sizes; results do not depend on them.
+    pub fn with_options(options: GpuOptions) -> Result<Self, EngineFault> {
+        let (adapter, summary) = adapter::choose(options.filter.as_deref())?;
+        if options.philox == PhiloxVariant::Wide && !summary.shader_int64 {
+            return Err(EngineFault::Device(format!("{} has no 64-bit integers", summary.name)));
+        }
+        let device = Device::open(&adapter, summary)?;
+        Ok(Self { device, options, pipelines: None })
+    }
+
+    /// The adapter that was opened.
+    pub fn adapter(&self) -> &AdapterSummary {
+        &self.device.summary
+    }
+
+    /// Factors, profits and losses of a range of paths, which starts on a block and is rounded up
+    /// to whole blocks.
+    pub fn cube(&mut self, job: &Job, paths: Range<u64>) -> Result<GpuCube, EngineFault> {
+        let block = BLOCK as u64;
+        // No loss reaches a tail.
+        let never = Bracket { floor: f32::MAX, bins_per_loss: 1.0, quanta_per_loss: 1.0 };
+        let brackets = vec![never; job.accounts() * job.levels.len()];
+        let mut session = self.session(job, &brackets, &paths, true)?;
+        let mut cube = GpuCube {
+            factors: Vec::new(),
+            pnl: Vec::new(),
+            losses: vec![vec![Vec::new(); job.accounts()]; job.horizons.len()],
+        };
+        let mut first = paths.start;
+        while first < paths.end {
+            let count = (paths.end - first).next_multiple_of(block).min(session.stride());
+            let work = TileWork { first, count, net: false };
+            session.tile(&work)?;
+            let stride = session.stride() as usize;
+            blocks(&session.factors()?, stride, count as usize, &mut cube.factors);
+            blocks(&session.pnl()?, stride, count as usize, &mut cube.pnl);
+            for (horizon, accounts) in cube.losses.iter_mut().enumerate() {
+                let losses = session.losses(horizon as u32, &work)?;
+                for (account, losses) in accounts.iter_mut().zip(losses.chunks(stride)) {
+                    account.extend(&losses[..count as usize]);
+                }
+            }
+            first += count;
+        }
+        Ok(cube)
+    }
+
+    /// Uploads a job; where memory runs out, with smaller tiles.
+    fn session(
+        &mut self,
+        job: &Job,
+        brackets: &[Bracket],
+        paths: &Range<u64>,
+        losses: bool,
+    ) -> Result<Session<'_>, EngineFault> {
+        let block = BLOCK as u64;
+        assert!(paths.start.is_multiple_of(block), "ranges of paths start on a block");
+        self.device.check()?;
+        let needs = Needs::new(job, losses);
+        let allowed = self.allowed();
+        let workgroup = self.options.workgroup.unwrap_or(WORKGROUP);
+        let useful = (paths.end - paths.start).next_multiple_of(block).max(block);
+        let tile = self.options.tile_paths.unwrap_or(allowed.tile_paths).min(useful);
+        let mut plan = plan::plan(&needs, &allowed, tile, workgroup)?;
+        let build = Build { assets: job.assets as u32, workgroup, wide_philox: self.has_wide_philox() };
+        if self.pipelines.as_ref().is_none_or(|pipelines| pipelines.build != build) {
+            self.pipelines = Some(Pipelines::new(&self.device, build)?);
+        }
+        let Some(pipelines) = &self.pipelines else {
+            return Err(EngineFault::Device("there are no pipelines".to_owned()));
+        };
+        let habits = Habits { losses, reversed: self.options.reversed };
+        loop {
+            match Session::new(&self.device, pipelines, job, brackets, plan, habits) {
+                Err(EngineFault::OutOfMemory(_)) if plan.stride > block => {
+                    plan = plan::plan(&needs, &allowed, plan.stride / 2, workgroup)?;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn has_wide_philox(&self) -> bool {
+        self.options.philox != PhiloxVariant::Split && self.device.summary.shader_int64
+    }
+
+    fn allowed(&self) -> Allowed {
+        let summary = &self.device.summary;
+        let sizes = if summary.kind == AdapterKind::Hardware { HARDWARE } else { SOFTWARE };
+        Allowed {
+            binding_bytes: summary.max_binding_bytes,
+            buffer_bytes: summary.max_buffer_bytes,
+            workgroups: summary.max_workgroups,
+            invocations: summary.max_workgroup_size,
+            tile_paths: sizes.tile_paths,
+            tile_bytes: sizes.tile_bytes,
+            net_work: sizes.net_work,
+        }
+    }
+}
+
+impl Engine for GpuEngine {
+    fn device(&self) -> DeviceReport {
+        let summary = &self.device.summary;
+        DeviceReport {
+            engine: "gpu".to_owned(),
+            name: summary.name.clone(),
+            detail: format!("{} {}", summary.backend, summary.driver),
+            reason: String::new(),
+        }
+    }
+
+    fn tails(
+        &mut self,
+        job: &Job,
+        brackets: &[Bracket],
+        paths: Range<u64>,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Vec<Tail>, EngineFault> {
+        let mut session = self.session(job, brackets, &paths, false)?;
+        let mut first = paths.start;
+        while first < paths.end {
+            let count = (paths.end - first).min(session.stride());
+            session.tile(&TileWork { first, count, net: true })?;
+            first += count;
+            progress(first - paths.start);
+        }
+        session.tails()
+    }
+
+    fn cube(&mut self, job: &Job, paths: Range<u64>) -> Result<Cube<f32>, EngineFault> {
+        let GpuCube { factors, pnl, .. } = Self::cube(self, job, paths)?;
+        Ok(Cube { factors, pnl })
+    }
+}
+
+/// Splits `[item][stride]` into blocks of `[item][BLOCK]`.
+fn blocks(values: &[f32], stride: usize, paths: usize, blocks: &mut Vec<Vec<f32>>) {
+    for start in (0..paths).step_by(BLOCK) {
+        blocks.push(values.chunks(stride).flat_map(|item| &item[start..start + BLOCK]).copied().collect());
+    }
+}
