@@ -1,6 +1,7 @@
 //! Options that change a scenario, within the limits of its file.
 
 use clap::Args;
+use shortfall::attribution::{SELECTION, Selection};
 use shortfall::scenario::{self, DeviceChoice, Precision, Scenario};
 
 use super::exit::Failure;
@@ -27,11 +28,21 @@ pub struct Overrides {
     /// Stop once every standard error is below this fraction of its Expected Shortfall, such as 0.5%
     #[arg(long, value_name = "FRACTION", value_parser = tolerance, allow_negative_numbers = true)]
     pub tolerance: Option<f64>,
+    /// Accounts whose margin is taken apart, with their worst paths: none, all, NAME[,NAME], top:N
+    /// by Expected Shortfall, or above:AMOUNT of it
+    #[arg(long, value_name = "ACCOUNTS", value_parser = selection, allow_hyphen_values = true)]
+    pub attribution: Option<Selection>,
 }
 
 impl Overrides {
     /// Changes a checked scenario.
     pub fn apply(&self, scenario: &mut Scenario) -> Result<(), Failure> {
+        if let Some(selection) = &self.attribution {
+            if let Some(name) = selection.unknown(&scenario.portfolio) {
+                return Err(Failure::Usage(format!("--attribution {name}: no such account")));
+            }
+            scenario.attribution = selection.clone();
+        }
         let simulation = &mut scenario.simulation;
         simulation.paths = self.paths.unwrap_or(simulation.paths);
         simulation.seed = self.seed.unwrap_or(simulation.seed);
@@ -86,6 +97,10 @@ pub fn seed(text: &str) -> Result<u64, String> {
 /// Reads `--device`.
 pub fn device(text: &str) -> Result<DeviceChoice, String> {
     DeviceChoice::parse(text).ok_or_else(|| format!("expected {}", scenario::DEVICE))
+}
+
+fn selection(text: &str) -> Result<Selection, String> {
+    Selection::parse(text).ok_or_else(|| format!("expected {SELECTION}"))
 }
 
 fn precision(text: &str) -> Result<Precision, String> {

@@ -1,8 +1,8 @@
 //! Markets, books and jobs made in code, and figures out of the engine.
 
 use jiff::{SignedDuration, Timestamp};
-use shortfall::engine::cpu::{CpuEngine, Cube};
-use shortfall::engine::{self, BLOCK, Engine, FACTORS, Job, JobInput, Pilot};
+use shortfall::engine::cpu::CpuEngine;
+use shortfall::engine::{self, BLOCK, Cube, Engine, FACTORS, Job, JobInput, Pilot};
 use shortfall::instrument::{Instrument, Kind, OptionTerms, Right, Settlement, SmileRule, UnitValue};
 use shortfall::market::{Asset, Correlation, ImpliedVolatility, JumpSize, Jumps, Market, TailGroup};
 use shortfall::portfolio::{Account, Holding, Portfolio};

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use shortfall::engine::cpu::CpuEngine;
-use shortfall::engine::{DeviceReport, Engine, EngineFault, Job};
+use shortfall::engine::{Cube, DeviceReport, Engine, EngineFault, Job};
 use shortfall::instrument::{Kind, SmileRule};
 use shortfall::margin::{Level, MarginRules};
 use shortfall::market::{Asset, Jumps, Market};
@@ -42,6 +42,7 @@ fn scenario(market: Market, portfolio: Portfolio, precision: Precision, seed: u6
         },
         stresses: Vec::new(),
         reporting_asset: None,
+        attribution: Default::default(),
         inputs: Vec::new(),
     }
 }
@@ -164,6 +165,10 @@ impl Engine for Wilder {
         self.calls += 1;
         let wild = self.wild(job);
         self.engine.tails(&wild, brackets, paths, progress)
+    }
+
+    fn cube(&mut self, job: &Job, paths: Range<u64>) -> Result<Cube<f32>, EngineFault> {
+        self.engine.cube(&self.wild(job), paths)
     }
 }
 
