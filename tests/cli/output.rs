@@ -12,7 +12,12 @@ use crate::book::{Book, json, names, say, shortfall};
 #[test]
 fn the_quickstart_shows_its_table() {
     let said = say(&mut shortfall(["run", "scenarios/quickstart.yaml", "--device", "cpu"]));
-    assert_eq!((said.code, said.stderr.as_str()), (0, ""));
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert!(
+        said.stderr.contains("planned peak memory") && said.stderr.lines().count() == 1,
+        "{}",
+        said.stderr
+    );
     for needle in [
         "quickstart: market of 2026-02-04T21:33:08Z, money in USD, seed 1\n",
         "maintenance margin from ES 99% over 1d, initial margin from ES 99% over 2d; ± one standard error",
@@ -51,7 +56,12 @@ fn rows_come_by_need() {
 fn json_is_the_whole_result_and_nothing_else() {
     let book = Book::new();
     let said = book.run(&["--case", "crash", "--json"]);
-    assert_eq!((said.code, said.stderr.as_str()), (0, ""));
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert!(
+        said.stderr.contains("planned peak memory") && said.stderr.lines().count() == 1,
+        "{}",
+        said.stderr
+    );
     let document = json(&said);
     assert_eq!(document["schema"], "shortfall.result");
     assert_eq!(document["schema_version"], 1);
