@@ -21,3 +21,4 @@ mod option_books;
 mod parity;
 mod repair;
 mod revaluation;
+mod student;

@@ -19,12 +19,14 @@ fn jumpy() -> Market {
     market(vec![Asset { own_jumps: merton(20.0, -0.1, 0.2), ..asset(SPOT, 0.6) }, asset(SPOT, 0.8)])
 }
 
+type Book = (&'static str, Vec<(usize, Kind, f64)>);
+
 /// Books of every character, by name.
 fn setup() -> (Setup, Vec<&'static str>) {
     let mut setup = Setup::new(jumpy(), 5.0, &CONFIDENCES, 41);
     let expiring = |right, strike| option(right, strike, 2.0, Settlement::Linear, Some(0.7));
     let lasting = |right, strike| option(right, strike, 30.0, Settlement::Linear, Some(0.7));
-    let books: [(&str, Vec<(usize, Kind, f64)>); 10] = [
+    let books: [Book; 10] = [
         ("smooth", vec![(1, Kind::Spot, 1.0), (0, LINEAR_PERPETUAL, 0.3)]),
         ("heavy jump tail", vec![(0, Kind::Spot, 12.5)]),
         ("short gamma", vec![(0, lasting(Right::Call, 105.0), -3.0), (0, lasting(Right::Put, 95.0), -3.0)]),

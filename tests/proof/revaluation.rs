@@ -72,7 +72,7 @@ fn instruments() -> Vec<Kind> {
     kinds
 }
 
-/// The state of one path: log return, level, basis of the asset; log return of the numeraire.
+/// The state of one path: log return, level and basis of the asset.
 #[derive(Clone, Copy, Default)]
 struct State {
     x: f64,
@@ -223,7 +223,8 @@ fn rows_are_the_independent_prices() {
 /// Independent prices of a market that is wrong in one place: each must be seen in f64.
 #[test]
 fn a_wrong_market_is_seen() {
-    let changes: [(&str, fn(&mut Market)); 7] = [
+    type Change = (&'static str, fn(&mut Market));
+    let changes: [Change; 7] = [
         ("skew", |m| m.assets[0].surface[1].svi.rho += 1e-8),
         ("level", |m| m.assets[0].implied_volatility_shift += 1e-8),
         ("term", |m| m.assets[0].implied_volatility.as_mut().expect("level").term_power += 1e-8),
