@@ -11,18 +11,22 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod attribution;
 pub mod closed_form;
 pub mod engine;
 pub mod fault;
+pub mod generate;
 pub mod instrument;
 pub mod margin;
 pub mod market;
 pub mod numeric;
+pub mod plan;
 pub mod portfolio;
 pub mod report;
 pub mod risk;
 pub mod run;
 pub mod scenario;
+pub mod shard;
 pub mod table;
 pub mod units;
 pub mod validate;

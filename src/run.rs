@@ -1,7 +1,9 @@
 //! A scenario run: the base case and every stress, from tails to margins.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use crate::attribution::{Attributing, Attribution};
 use crate::engine::{self, BLOCK, DeviceReport, Driver, Engine, EngineFault, Job, JobInput, Pilot};
 use crate::instrument::{UnitValue, ValueFault};
 use crate::margin::{self, AccountValue, Margin};
@@ -9,6 +11,7 @@ use crate::market::Market;
 use crate::portfolio::Portfolio;
 use crate::risk::{Bracket, Tail, TailEstimate, TailFault};
 use crate::scenario::Scenario;
+use crate::shard::StoreFault;
 use crate::units::{Confidence, Years};
 
 /// Paths of the first look under a tolerance; each further look doubles the paths.
@@ -28,6 +31,8 @@ pub struct Outcome {
     pub device: DeviceReport,
     /// Wall time of all cases.
     pub elapsed: Duration,
+    /// Memory that the run was planned to take at most, in bytes.
+    pub planned_peak_memory_bytes: u64,
 }
 
 /// One case: the market as it is, or after a stress.
@@ -62,6 +67,8 @@ pub struct AccountCase {
     pub margin: Margin,
     /// What costs most in the tail of the maintenance level; estimated from the pilot's paths.
     pub driver: Option<Driver>,
+    /// What its Expected Shortfall is made of, where it was asked for.
+    pub attribution: Option<Attribution>,
 }
 
 /// What a run tells while it goes on.
@@ -80,6 +87,53 @@ impl Monitor for Silent {
     fn done(&mut self, _: u64) {}
 }
 
+/// A case whose tails are wanted.
+#[derive(Clone, Copy)]
+pub struct Work<'a> {
+    /// Its index: the base case is 0.
+    pub case: usize,
+    /// What to simulate.
+    pub job: &'a Job,
+    /// Brackets, `[account][level]`.
+    pub brackets: &'a [Bracket],
+}
+
+/// Where tails come from: simulated now (the default), kept on the way, or read back.
+pub trait Source {
+    /// Tails of the case that exist, `[account][level]`, and up to which path they reach.
+    fn start(&mut self, work: &Work<'_>) -> Result<(Vec<Tail>, u64), RunFault> {
+        Ok((vec![Tail::default(); work.brackets.len()], 0))
+    }
+
+    /// Adds a range of paths to them; `progress` hears how many of the range are done.
+    fn add(
+        &mut self,
+        work: &Work<'_>,
+        engine: &mut dyn Engine,
+        tails: &mut [Tail],
+        paths: Range<u64>,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(), RunFault> {
+        Ok(engine.add_tails(work.job, work.brackets, paths, tails, progress)?)
+    }
+}
+
+/// Simulates everything now and keeps nothing.
+pub struct Direct;
+
+impl Source for Direct {}
+
+/// What ends a run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunFault {
+    /// The device.
+    #[error("{0}")]
+    Engine(#[from] EngineFault),
+    /// Tails on disk.
+    #[error("{0}")]
+    Store(#[from] StoreFault),
+}
+
 /// Runs the base case and every stress. A stress that has no result fails alone; a device fault
 /// ends the run.
 pub fn run(
@@ -87,18 +141,59 @@ pub fn run(
     engine: &mut dyn Engine,
     monitor: &mut dyn Monitor,
 ) -> Result<Outcome, EngineFault> {
+    run_from(scenario, &mut Direct, engine, monitor).map_err(|fault| match fault {
+        RunFault::Engine(fault) => fault,
+        RunFault::Store(fault) => unreachable!("a run that keeps nothing uses no store: {fault}"),
+    })
+}
+
+/// Like [`run`], with tails from a source.
+pub fn run_from(
+    scenario: &Scenario,
+    source: &mut dyn Source,
+    engine: &mut dyn Engine,
+    monitor: &mut dyn Monitor,
+) -> Result<Outcome, RunFault> {
     let start = Instant::now();
     let base_units = value_instruments(scenario, &scenario.market).map_err(EngineFault::Device)?;
-    let of = scenario.stresses.len() + 1;
+    let of = case_count(scenario);
+    let mut with = With { source, engine, monitor };
     let mut cases = Vec::with_capacity(of);
     for index in 0..of {
-        let stress = index.checked_sub(1).map(|index| &scenario.stresses[index]);
-        let name = stress.map_or("base", |stress| &stress.name);
-        monitor.case(name, index, of, scenario.simulation.paths);
-        let market = stress.map_or_else(|| scenario.market.clone(), |stress| stress.apply(&scenario.market));
-        cases.push(run_case(scenario, name, &market, &base_units, engine, monitor)?);
+        with.monitor.case(case_name(scenario, index), index, of, scenario.simulation.paths);
+        cases.push(run_case(scenario, index, &base_units, &mut with)?);
     }
-    Ok(Outcome { cases, device: engine.device(), elapsed: start.elapsed() })
+    Ok(Outcome {
+        cases,
+        device: with.engine.device(),
+        elapsed: start.elapsed(),
+        planned_peak_memory_bytes: 0,
+    })
+}
+
+/// What a run works with.
+struct With<'a> {
+    source: &'a mut dyn Source,
+    engine: &'a mut dyn Engine,
+    monitor: &'a mut dyn Monitor,
+}
+
+/// Number of cases: the base case and the stresses.
+pub fn case_count(scenario: &Scenario) -> usize {
+    scenario.stresses.len() + 1
+}
+
+/// Name of a case; 0 is the base case.
+pub fn case_name(scenario: &Scenario, case: usize) -> &str {
+    case.checked_sub(1).map_or("base", |stress| &scenario.stresses[stress].name)
+}
+
+/// Market of a case; 0 is the base case.
+pub fn case_market(scenario: &Scenario, case: usize) -> Market {
+    match case.checked_sub(1) {
+        None => scenario.market.clone(),
+        Some(stress) => scenario.stresses[stress].apply(&scenario.market),
+    }
 }
 
 /// Levels of a scenario's margins: maintenance, initial.
@@ -132,16 +227,41 @@ fn job_of(
     engine::build(&input).map_err(|fault| fault.to_string())
 }
 
-/// The job of a case: the portfolio carried into its market.
+/// The portfolio carried into the market of a case, with the value of each of its instruments.
+struct Carried {
+    portfolio: Portfolio,
+    units: Vec<UnitValue>,
+}
+
+/// A case ready to simulate: the value of each instrument of the scenario's portfolio, the
+/// portfolio carried into its market, and the job.
+fn prepare(
+    scenario: &Scenario,
+    market: &Market,
+    base_units: &[UnitValue],
+) -> Result<(Vec<UnitValue>, Carried, Job), String> {
+    let units = value_instruments(scenario, market)?;
+    let (carried, job) = job_after(scenario, market, base_units, &units)?;
+    Ok((units, carried, job))
+}
+
+/// The job of a case; 0 is the base case.
+pub fn case_job(scenario: &Scenario, case: usize) -> Result<Job, String> {
+    let base_units = value_instruments(scenario, &scenario.market)?;
+    prepare(scenario, &case_market(scenario, case), &base_units).map(|(.., job)| job)
+}
+
+/// The job of a case and its portfolio.
 fn job_after(
     scenario: &Scenario,
     market: &Market,
     base: &[UnitValue],
     now: &[UnitValue],
-) -> Result<Job, String> {
+) -> Result<(Carried, Job), String> {
     let portfolio = scenario.portfolio.carried(market, base, now);
     let units = value_all(&portfolio, market)?;
-    job_of(scenario, market, &portfolio, &units)
+    let job = job_of(scenario, market, &portfolio, &units)?;
+    Ok((Carried { portfolio, units }, job))
 }
 
 fn value_instruments(scenario: &Scenario, market: &Market) -> Result<Vec<UnitValue>, String> {
@@ -158,37 +278,47 @@ fn value_all(portfolio: &Portfolio, market: &Market) -> Result<Vec<UnitValue>, S
 
 fn run_case(
     scenario: &Scenario,
-    name: &str,
-    market: &Market,
+    index: usize,
     base_units: &[UnitValue],
-    engine: &mut dyn Engine,
-    monitor: &mut dyn Monitor,
-) -> Result<Case, EngineFault> {
+    with: &mut With<'_>,
+) -> Result<Case, RunFault> {
     let start = Instant::now();
+    let market = case_market(scenario, index);
     let mut case = Case {
-        name: name.to_owned(),
+        name: case_name(scenario, index).to_owned(),
         paths: 0,
         steps: 0,
         repaired: 0,
         elapsed: Duration::ZERO,
         accounts: Ok(Vec::new()),
     };
-    let prepared = value_instruments(scenario, market)
-        .and_then(|units| job_after(scenario, market, base_units, &units).map(|job| (units, job)));
-    let (units, job) = match prepared {
+    let (units, carried, job) = match prepare(scenario, &market, base_units) {
         Ok(prepared) => prepared,
         Err(reason) => return Ok(Case { accounts: Err(reason), ..case }),
     };
     let pilot = Pilot::new(&job, scenario.simulation.paths);
-    let estimates = estimate(scenario, &job, &pilot, engine, monitor, &mut case)?;
+    let brackets = pilot.brackets(&job, 1.0);
+    let work = Work { case: index, job: &job, brackets: &brackets };
+    let estimates = estimate(scenario, &work, &pilot, with, &mut case)?;
+    let size = |index: usize| job.scale[index / job.levels.len()];
+    let estimates: Vec<TailEstimate> =
+        estimates.iter().enumerate().map(|(index, e)| without_rounding(*e, size(index))).collect();
+    let attributing = Attributing {
+        portfolio: &carried.portfolio,
+        units: &carried.units,
+        job: &job,
+        estimates: &estimates,
+        paths: case.paths,
+        precision: scenario.simulation.precision,
+    };
+    let attributions = attributing.attribute(&scenario.attribution)?;
     let drivers = pilot.drivers(&job, 0);
-    let accounts = estimates.chunks(job.levels.len()).zip(drivers).enumerate();
-    let accounts = accounts.map(|(account, (estimates, driver))| {
-        let value = account_value(scenario, market, account, base_units, &units);
-        let [maintenance, initial] =
-            [0, 1].map(|level| without_rounding(estimates[level], job.scale[account]));
+    let accounts = estimates.chunks(job.levels.len()).zip(drivers).zip(attributions).enumerate();
+    let accounts = accounts.map(|(account, ((estimates, driver), attribution))| {
+        let value = account_value(scenario, &market, account, base_units, &units);
+        let [maintenance, initial] = [estimates[0], estimates[1]];
         let margin = margin::margin(&scenario.margin, &value, &maintenance, &initial);
-        AccountCase { account, value, maintenance, initial, margin, driver }
+        AccountCase { account, value, maintenance, initial, margin, driver, attribution }
     });
     case.accounts = Ok(accounts.collect());
     case.steps = job.steps();
@@ -199,31 +329,37 @@ fn run_case(
 /// Estimates of every account at every level, `[account][level]`.
 fn estimate(
     scenario: &Scenario,
-    job: &Job,
+    work: &Work<'_>,
     pilot: &Pilot,
-    engine: &mut dyn Engine,
-    monitor: &mut dyn Monitor,
+    with: &mut With<'_>,
     case: &mut Case,
-) -> Result<Vec<TailEstimate>, EngineFault> {
+) -> Result<Vec<TailEstimate>, RunFault> {
     let most = scenario.simulation.paths;
-    let brackets = pilot.brackets(job, 1.0);
-    let mut tails: Vec<Tail> = vec![Tail::default(); brackets.len()];
-    let mut done = 0;
+    let tolerance = scenario.simulation.tolerance;
+    let (mut tails, mut done) = with.source.start(work)?;
+    with.monitor.done(done);
+    let mut target = match tolerance {
+        Some(_) => FIRST_PATHS.next_multiple_of(BLOCK as u64).min(most),
+        None => most,
+    };
+    // A source that is further than a look was not precise enough at that look.
+    while target < done {
+        target = (2 * target).min(most);
+    }
     loop {
-        let target = match scenario.simulation.tolerance {
-            Some(_) => (2 * done).max(FIRST_PATHS.next_multiple_of(BLOCK as u64)).min(most),
-            None => most,
-        };
-        let more = engine.tails(job, &brackets, done..target, &mut |paths| monitor.done(done + paths))?;
-        tails.iter_mut().zip(&more).for_each(|(tail, more)| tail.merge(more));
+        if target > done {
+            let monitor = &mut *with.monitor;
+            let mut progress = |paths| monitor.done(done + paths);
+            with.source.add(work, with.engine, &mut tails, done..target, &mut progress)?;
+        }
         done = target;
         case.paths = done;
-        let results = estimates(job, &brackets, &tails, done);
-        let precise =
-            scenario.simulation.tolerance.is_none_or(|tolerance| all_within(job, &results, tolerance));
+        let results = estimates(work.job, work.brackets, &tails, done);
+        let precise = tolerance.is_none_or(|tolerance| all_within(work.job, &results, tolerance));
         if done == most || precise {
-            return repair(job, pilot, results, engine, case);
+            return Ok(repair(work.job, pilot, results, with.engine, case)?);
         }
+        target = (2 * done).min(most);
     }
 }
 

@@ -5,6 +5,7 @@ use std::ops::Range;
 use shortfall::engine::cpu::CpuEngine;
 use shortfall::engine::gpu::{self, GpuEngine};
 use shortfall::engine::{Cube, DeviceReport, Engine, EngineFault, Job};
+use shortfall::plan::Shape;
 use shortfall::risk::{Bracket, Tail};
 use shortfall::scenario::{DeviceChoice, Precision};
 
@@ -67,6 +68,21 @@ impl Engine for Reasoned {
         progress: &mut dyn FnMut(u64),
     ) -> Result<Vec<Tail>, EngineFault> {
         self.engine.tails(job, brackets, paths, progress)
+    }
+
+    fn add_tails(
+        &mut self,
+        job: &Job,
+        brackets: &[Bracket],
+        paths: Range<u64>,
+        tails: &mut [Tail],
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(), EngineFault> {
+        self.engine.add_tails(job, brackets, paths, tails, progress)
+    }
+
+    fn working_bytes(&mut self, shape: &Shape, allowed: u64) -> u64 {
+        self.engine.working_bytes(shape, allowed)
     }
 
     fn cube(&mut self, job: &Job, paths: Range<u64>) -> Result<Cube<f32>, EngineFault> {

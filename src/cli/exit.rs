@@ -4,7 +4,10 @@ use std::process::ExitCode;
 
 use shortfall::engine::EngineFault;
 use shortfall::fault::Faults;
+use shortfall::plan::TooMuchMemory;
 use shortfall::report::FolderFault;
+use shortfall::run::RunFault;
+use shortfall::shard::StoreFault;
 
 use super::output;
 
@@ -61,6 +64,12 @@ pub enum Failure {
     /// The output folder cannot be written.
     #[error("{0}")]
     Folder(#[from] FolderFault),
+    /// Tails on disk cannot be used or written.
+    #[error("{0}")]
+    Store(#[from] StoreFault),
+    /// The run would take more memory than allowed.
+    #[error("{0}")]
+    Memory(#[from] TooMuchMemory),
     /// Another file cannot be read or written.
     #[error("{0}")]
     Io(String),
@@ -72,6 +81,15 @@ pub enum Failure {
     Breached(String),
 }
 
+impl From<RunFault> for Failure {
+    fn from(fault: RunFault) -> Self {
+        match fault {
+            RunFault::Engine(fault) => Self::Engine(fault),
+            RunFault::Store(fault) => Self::Store(fault),
+        }
+    }
+}
+
 impl Failure {
     fn code(&self) -> u8 {
         match self {
@@ -79,11 +97,24 @@ impl Failure {
             Self::Input(_) | Self::Data(_) => BAD_DATA,
             Self::Engine(EngineFault::NoDevice(_) | EngineFault::TooLarge { .. }) => NO_DEVICE,
             Self::Engine(_) => TRY_AGAIN,
-            Self::Folder(_) | Self::Io(_) => IO,
+            Self::Folder(_) | Self::Io(_) | Self::Store(StoreFault::Io { .. }) => IO,
+            Self::Store(StoreFault::Missing { .. } | StoreFault::InUse { .. }) => TRY_AGAIN,
+            Self::Store(_) => BAD_DATA,
+            Self::Memory(_) => USAGE,
             Self::Missed(_) => MISSED,
             Self::Breached(_) => BREACHED,
         }
     }
+}
+
+/// A panic that a reader of foreign files turns into a fault is reported as that fault alone.
+pub fn keep_caught_panics_quiet() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !shortfall::table::panics_are_caught() {
+            report(panic);
+        }
+    }));
 }
 
 /// Says what went wrong on standard error, once, and gives the code.

@@ -5,11 +5,15 @@ mod device;
 mod devices;
 pub mod exit;
 mod fail_if;
+mod generate;
 mod init;
+mod merge;
 mod output;
 mod overrides;
+mod plan;
 mod progress;
 mod run;
+mod shard;
 mod validate;
 
 use std::process::ExitCode;
@@ -43,6 +47,10 @@ Examples:
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Run(run::Arguments),
+    Plan(plan::Arguments),
+    Shard(shard::Arguments),
+    Merge(merge::Arguments),
+    Generate(generate::Arguments),
     Validate(validate::Arguments),
     Devices(devices::Arguments),
     Init(init::Arguments),
@@ -60,8 +68,13 @@ pub fn parse() -> Result<Command, ExitCode> {
 
 /// Does what was asked.
 pub fn perform(command: Command) -> Result<(), Failure> {
+    exit::keep_caught_panics_quiet();
     match command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Plan(arguments) => plan::plan(&arguments),
+        Command::Shard(arguments) => shard::shard(&arguments),
+        Command::Merge(arguments) => merge::merge(&arguments),
+        Command::Generate(arguments) => generate::generate(&arguments),
         Command::Validate(arguments) => validate::validate(&arguments),
         Command::Devices(arguments) => devices::devices(&arguments),
         Command::Init(arguments) => init::init(&arguments),

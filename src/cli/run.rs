@@ -1,14 +1,18 @@
 //! `shortfall run`: simulate a scenario and report its margins.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
+use shortfall::engine::Engine;
 use shortfall::engine::gpu::shaders_blake3;
-use shortfall::engine::{Engine, EngineFault};
+use shortfall::plan::{Bytes, Memory};
 use shortfall::report::manifest::Started;
 use shortfall::report::{Document, Folder, text};
-use shortfall::run::{self, Outcome};
+use shortfall::run::{self, Outcome, RunFault};
 use shortfall::scenario::{self, Scenario};
+use shortfall::shard::{self, Checkpoints, Identity, Part, StoreFault};
+use shortfall::units::Years;
 
 use super::exit::{Failure, exit_codes};
 use super::fail_if::{self, Threshold};
@@ -34,7 +38,16 @@ pub struct Arguments {
     /// Write results.csv, results.parquet, summary.json and manifest.json to a new folder
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub out: Option<PathBuf>,
-    /// Replace an earlier result in the folder of --out
+    /// Go on with an interrupted run of the same scenario and the same --out
+    #[arg(long, requires = "out", help_heading = "Output")]
+    pub resume: bool,
+    /// Time between checkpoints in DIR.partial beside the folder of --out; 0s after every tile
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "2s", help_heading = "Output")]
+    pub checkpoint_every: Duration,
+    /// Refuse to run if more memory than this would be needed, such as 2GiB; tiles shrink to fit
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub memory_limit: Option<Bytes>,
+    /// Replace an earlier result in the folder of --out, and forget an interrupted run
     #[arg(long, requires = "out", help_heading = "Output")]
     pub force: bool,
     /// No table and no progress bar; faults and breaches are still shown
@@ -48,6 +61,7 @@ const AFTER_HELP: &str = concat!(
     "\
 Examples:
   shortfall run scenarios/nightly.yaml --out results/today
+  shortfall run scenarios/nightly.yaml --out results/today --resume   after an interruption
   shortfall run book.yaml --paths 100000 --case 'March 2020'
   shortfall run book.yaml --tolerance 0.5% --json | jq '.cases[0].accounts[].initial_margin'
   shortfall run book.yaml --quiet --fail-if 'any: health < 1' || alert
@@ -63,40 +77,173 @@ Thresholds: [CASE:] FIELD OP NUMBER
     exit_codes!()
 );
 
+fn duration(text: &str) -> Result<Duration, String> {
+    let years = Years::parse(text).filter(|years| years.days() <= 1.0);
+    let duration = years.map(|years| Duration::from_secs_f64(years.days() * 86_400.0));
+    duration.ok_or_else(|| "expected a duration up to a day, such as 2s or 1m".to_owned())
+}
+
+fn size(text: &str) -> Result<Bytes, String> {
+    Bytes::parse(text).ok_or_else(|| "expected a size such as 2GiB or 800MiB".to_owned())
+}
+
 /// Runs it.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let scenario = read(arguments)?;
-    let folder = arguments.out.as_ref().map(|place| Folder::check(place, arguments.force)).transpose()?;
+    let reporting = Reporting { fail_if: &arguments.fail_if, json: arguments.json, quiet: arguments.quiet };
+    reporting.check(&scenario)?;
     let started = Started::now(&scenario).map_err(|fault| Failure::Io(fault.to_string()))?;
+    let identity = started.identity(&scenario, Some(shaders_blake3()));
     warn_of_thin_tails(&scenario);
     let mut engine = device::choose(&scenario.simulation.device, scenario.simulation.precision)?;
-    let outcome = simulate(&scenario, engine.as_mut(), !arguments.quiet)?;
-    if let Some(Err(reason)) = outcome.cases.first().map(|case| &case.accounts) {
-        return Err(Failure::Data(format!("the base case has no result: {reason}")));
+    let part = Part::whole(&scenario.portfolio, scenario.simulation.paths);
+    let allowed = arguments.memory_limit.map(|Bytes(bytes)| bytes);
+    let memory = Memory::plan(&scenario, &part, engine.as_mut(), allowed)?;
+    let kept = Kept::open(arguments, &scenario, &identity)?;
+    if !arguments.quiet {
+        output::say(&header(&scenario, &memory, engine.as_ref()));
     }
-    let manifest = started.finish(&scenario, &outcome, Some(shaders_blake3()));
-    let document = Document::new(&scenario, &outcome, manifest);
-    if let Some(folder) = folder {
-        folder.write(&document)?;
-        if !arguments.quiet {
-            output::say(&format!("wrote {}", folder.place().display()));
+    let mut progress = Progress::new(!arguments.quiet);
+    let (folder, mut checkpoints) =
+        kept.map_or((None, None), |kept| (Some(kept.folder), Some(kept.checkpoints)));
+    let outcome = match &mut checkpoints {
+        Some(checkpoints) => run::run_from(&scenario, checkpoints, engine.as_mut(), &mut progress),
+        None => run::run(&scenario, engine.as_mut(), &mut progress).map_err(RunFault::from),
+    };
+    progress.finish();
+    let mut outcome = outcome.map_err(|fault| resumable(fault, arguments))?;
+    outcome.planned_peak_memory_bytes = memory.peak();
+    let result = reporting.report(&scenario, &outcome, started, folder);
+    match (checkpoints, &result) {
+        (Some(checkpoints), Ok(()) | Err(Failure::Breached(_))) => checkpoints.remove()?,
+        _ => {}
+    }
+    result
+}
+
+/// One line on what is about to run.
+fn header(scenario: &Scenario, memory: &Memory, engine: &dyn Engine) -> String {
+    format!(
+        "{}: {} accounts, {} instruments, {} cases of {} paths on {}; planned peak memory {}",
+        scenario.name,
+        scenario.portfolio.accounts.len(),
+        scenario.portfolio.instruments.len(),
+        run::case_count(scenario),
+        scenario.simulation.paths,
+        engine.device().engine,
+        Bytes(memory.peak()),
+    )
+}
+
+/// Says how to go on after a fault.
+fn resumable(fault: RunFault, arguments: &Arguments) -> Failure {
+    match (fault, &arguments.out) {
+        (RunFault::Store(StoreFault::Io { path, error }), Some(out)) => Failure::Io(format!(
+            "{}: {error}; what was simulated is kept in {}, and --resume goes on from there",
+            path.display(),
+            partial(out).display()
+        )),
+        (fault, _) => fault.into(),
+    }
+}
+
+/// Folder of the checkpoints of a result's folder.
+fn partial(out: &Path) -> PathBuf {
+    let mut name = out.file_name().unwrap_or_default().to_owned();
+    name.push(".partial");
+    out.with_file_name(name)
+}
+
+/// Where the result goes, and what is kept on the way.
+struct Kept {
+    folder: Folder,
+    checkpoints: Checkpoints,
+}
+
+impl Kept {
+    fn open(
+        arguments: &Arguments,
+        scenario: &Scenario,
+        identity: &Identity,
+    ) -> Result<Option<Self>, Failure> {
+        let Some(out) = &arguments.out else { return Ok(None) };
+        let partial = partial(out);
+        let begun = Checkpoints::exist(&partial);
+        // A run that was killed after its result was in place: the result is made again from its
+        // checkpoints, which takes no simulation.
+        let finished = arguments.resume && begun && out.exists();
+        let folder = Folder::check(out, arguments.force || finished)?;
+        if begun && !arguments.resume {
+            if !arguments.force {
+                return Err(Failure::Usage(format!(
+                    "{} holds an interrupted run; --resume goes on with it, --force forgets it",
+                    partial.display()
+                )));
+            }
+            shard::remove_checkpoints(&partial)?;
         }
+        if arguments.resume && !arguments.quiet {
+            output::say(&match begun {
+                true => format!("going on with {}", partial.display()),
+                false => format!("nothing to resume in {}: starting afresh", partial.display()),
+            });
+        }
+        let part = Part::whole(&scenario.portfolio, scenario.simulation.paths);
+        let checkpoints = Checkpoints::of_run(&partial, identity, part, arguments.checkpoint_every)?;
+        Ok(Some(Self { folder, checkpoints }))
     }
-    if arguments.json {
-        output::print(&document.to_json())?;
-    } else if !arguments.quiet {
-        output::print(&text::render(&document, output::style()))?;
+}
+
+/// What to do with an outcome.
+pub struct Reporting<'a> {
+    /// Thresholds to judge.
+    pub fail_if: &'a [Threshold],
+    /// JSON instead of the table.
+    pub json: bool,
+    /// No table.
+    pub quiet: bool,
+}
+
+impl Reporting<'_> {
+    /// Checks that the thresholds name cases of the scenario.
+    pub fn check(&self, scenario: &Scenario) -> Result<(), Failure> {
+        let cases: Vec<&str> =
+            (0..run::case_count(scenario)).map(|case| run::case_name(scenario, case)).collect();
+        self.fail_if.iter().try_for_each(|threshold| threshold.check(&cases))
     }
-    fail_if::judge(&arguments.fail_if, &document)
+
+    /// Writes and shows an outcome, and judges it.
+    pub fn report(
+        &self,
+        scenario: &Scenario,
+        outcome: &Outcome,
+        started: Started,
+        folder: Option<Folder>,
+    ) -> Result<(), Failure> {
+        if let Some(Err(reason)) = outcome.cases.first().map(|case| &case.accounts) {
+            return Err(Failure::Data(format!("the base case has no result: {reason}")));
+        }
+        let manifest = started.finish(scenario, outcome, Some(shaders_blake3()));
+        let document = Document::new(scenario, outcome, manifest);
+        if let Some(folder) = folder {
+            folder.write(&document)?;
+            if !self.quiet {
+                output::say(&format!("wrote {}", folder.place().display()));
+            }
+        }
+        if self.json {
+            output::print(&document.to_json())?;
+        } else if !self.quiet {
+            output::print(&text::render(&document, output::style()))?;
+        }
+        fail_if::judge(self.fail_if, &document)
+    }
 }
 
 fn read(arguments: &Arguments) -> Result<Scenario, Failure> {
     let mut scenario = scenario::read(&arguments.scenario)?;
     arguments.overrides.apply(&mut scenario)?;
     overrides::keep_cases(&mut scenario, &arguments.cases)?;
-    let stresses = scenario.stresses.iter().map(|stress| stress.name.as_str());
-    let cases: Vec<&str> = std::iter::once("base").chain(stresses).collect();
-    arguments.fail_if.iter().try_for_each(|threshold| threshold.check(&cases))?;
     Ok(scenario)
 }
 
@@ -115,11 +262,4 @@ fn warn_of_thin_tails(scenario: &Scenario) {
             (FEW_TAIL_PATHS / thinnest).round()
         ));
     }
-}
-
-fn simulate(scenario: &Scenario, engine: &mut dyn Engine, shown: bool) -> Result<Outcome, EngineFault> {
-    let mut progress = Progress::new(shown);
-    let outcome = run::run(scenario, engine, &mut progress);
-    progress.finish();
-    outcome
 }

@@ -3,19 +3,22 @@
 
 pub mod cpu;
 pub mod gpu;
+mod greek;
 mod job;
 mod mixing;
 mod pilot;
 
+pub use greek::{GREEKS, Greek, RowSplit};
 pub use job::{
     Curve, FACTORS, Job, JobFault, JobInput, JumpEffect, JumpLaw, JumpSource, Netting, Observation, RowTerms,
     Segment, StepTerms, build,
 };
 pub use mixing::MixingTable;
-pub use pilot::{Driver, Pilot};
+pub use pilot::{Driver, KEPT_PATHS, Pilot};
 
 use std::ops::Range;
 
+use crate::plan::Shape;
 use crate::risk::{Bracket, Tail};
 use crate::units::Confidence;
 
@@ -47,6 +50,27 @@ pub trait Engine {
         progress: &mut dyn FnMut(u64),
     ) -> Result<Vec<Tail>, EngineFault>;
 
+    /// Like [`Engine::tails`], added to tails that exist; they stay as they are where it fails.
+    fn add_tails(
+        &mut self,
+        job: &Job,
+        brackets: &[Bracket],
+        paths: Range<u64>,
+        tails: &mut [Tail],
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(), EngineFault> {
+        let more = self.tails(job, brackets, paths, progress)?;
+        tails.iter_mut().zip(&more).for_each(|(tail, more)| tail.merge(more));
+        Ok(())
+    }
+
+    /// Host memory that [`Engine::add_tails`] takes beside the job, its brackets and the tails, in
+    /// bytes, within `allowed` where the engine can choose.
+    fn working_bytes(&mut self, shape: &Shape, allowed: u64) -> u64 {
+        let _ = allowed;
+        shape.tails_bytes()
+    }
+
     /// Factors and profits in f32 of a range of paths (whole blocks; the last may reach beyond its
     /// end), kept for comparisons.
     fn cube(&mut self, job: &Job, paths: Range<u64>) -> Result<Cube<f32>, EngineFault>;
@@ -62,7 +86,7 @@ pub struct Cube<S> {
 }
 
 /// What an engine ran on.
-#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct DeviceReport {
     /// `cpu` or `gpu`.
     pub engine: String,

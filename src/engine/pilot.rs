@@ -2,19 +2,21 @@
 //! where each account's VaR must lie and what hurts it, so every engine works from the same plan.
 
 use super::cpu::CpuEngine;
-use super::{BLOCK, Cube, FACTORS, Job};
+use super::{BLOCK, Cube, FACTORS, Job, TailLevel};
 use crate::risk::Bracket;
 use crate::scenario::Precision;
+use crate::units::Confidence;
 
-/// Paths of a pilot at least.
-const LEAST_PATHS: u64 = 8192;
-/// Expected losses beyond the rarest level.
+/// Paths that are kept, and that a pilot has at least.
+pub const KEPT_PATHS: u64 = 8192;
+/// Expected losses beyond a level.
 const LEAST_TAIL: f64 = 64.0;
 
-/// The pilot of a job.
+/// The pilot of a job: its first paths are kept, those that only rare levels need go by.
 pub struct Pilot {
-    paths: u64,
-    cube: Cube<f32>,
+    /// Paths of the run.
+    run: u64,
+    kept: Cube<f32>,
 }
 
 /// What an account's tail is made of: the asset that costs most there.
@@ -31,32 +33,68 @@ pub struct Driver {
 impl Pilot {
     /// Simulates the pilot of a run of `paths` paths.
     pub fn new(job: &Job, paths: u64) -> Self {
-        let rarest = job.levels.iter().map(|level| level.confidence.tail()).fold(1.0, f64::min);
-        let wanted = ((LEAST_TAIL / rarest).ceil() as u64).max(LEAST_PATHS).next_multiple_of(BLOCK as u64);
-        let paths = wanted.min(paths);
-        Self { paths, cube: CpuEngine::new(Precision::F32).cube_f32(job, 0..paths) }
+        Self { run: paths, kept: CpuEngine::new(Precision::F32).cube_f32(job, 0..paths.min(KEPT_PATHS)) }
+    }
+
+    /// Paths that a level's brackets are made from.
+    fn paths(&self, confidence: Confidence) -> usize {
+        let wanted = (LEAST_TAIL / confidence.tail()).ceil() as u64;
+        wanted.max(KEPT_PATHS).next_multiple_of(BLOCK as u64).min(self.run) as usize
     }
 
     /// Brackets of every account at every level, `[account][level]`. `widening` is 1, more after
     /// a miss. `job` may be the pilot's job for some of its accounts.
     pub fn brackets(&self, job: &Job, widening: f64) -> Vec<Bracket> {
         let engine = CpuEngine::new(Precision::F32);
-        let of_horizon = |horizon: usize| {
-            engine.losses_f32(job, &self.cube, horizon, |account, losses| {
-                let losses = &mut losses[..self.paths as usize];
-                let levels = job.levels.iter().filter(|level| level.horizon == horizon);
-                levels
-                    .map(|l| Bracket::new(losses, l.confidence, widening, job.scale[account]))
-                    .collect::<Vec<_>>()
-            })
-        };
-        let by_horizon: Vec<Vec<Vec<Bracket>>> = (0..job.horizons.len()).map(of_horizon).collect();
+        let levels = |horizon| job.levels.iter().filter(move |level: &&TailLevel| level.horizon == horizon);
+        let mut largest: Vec<Vec<Vec<Largest>>> = Vec::with_capacity(job.horizons.len());
+        let longest = job.levels.iter().map(|level| self.paths(level.confidence)).max().unwrap_or(0);
+        for horizon in 0..job.horizons.len() {
+            largest.push(engine.losses_f32(job, &self.kept, horizon, |account, losses| {
+                let look = |level: &TailLevel| {
+                    let n = self.paths(level.confidence);
+                    if n as u64 > KEPT_PATHS {
+                        return Largest::Some(merge_largest(&[], losses, n, level.confidence, widening));
+                    }
+                    let scale = job.scale[account];
+                    Largest::Done(Bracket::new(&mut losses[..n], n, level.confidence, widening, scale))
+                };
+                levels(horizon).map(look).collect()
+            }));
+        }
+        // What rare levels need beyond the kept paths is simulated once for all of them.
+        for first in (KEPT_PATHS..longest as u64).step_by(KEPT_PATHS as usize) {
+            let end = (first + KEPT_PATHS).min(longest as u64);
+            let cube = engine.cube_f32(job, first..end);
+            for (horizon, largest) in largest.iter_mut().enumerate() {
+                *largest = engine.losses_f32(job, &cube, horizon, |account, losses| {
+                    let more = |(level, before): (&TailLevel, &Largest)| {
+                        let n = self.paths(level.confidence);
+                        match before {
+                            Largest::Some(before) if n as u64 > first => {
+                                let until = (n as u64 - first).min(end - first) as usize;
+                                let losses = &losses[..until];
+                                Largest::Some(merge_largest(before, losses, n, level.confidence, widening))
+                            }
+                            other => other.clone(),
+                        }
+                    };
+                    levels(horizon).zip(&largest[account]).map(more).collect()
+                });
+            }
+        }
         let mut brackets = Vec::with_capacity(job.accounts() * job.levels.len());
         for account in 0..job.accounts() {
             let mut taken = vec![0; job.horizons.len()];
             for level in &job.levels {
-                brackets.push(by_horizon[level.horizon][account][taken[level.horizon]]);
+                let found = &largest[level.horizon][account][taken[level.horizon]];
                 taken[level.horizon] += 1;
+                brackets.push(found.bracket(
+                    self.paths(level.confidence),
+                    level,
+                    widening,
+                    job.scale[account],
+                ));
             }
         }
         brackets
@@ -65,11 +103,12 @@ impl Pilot {
     /// The worst asset of every account in the tail of a level; `None` where nothing is lost.
     pub fn drivers(&self, job: &Job, level: usize) -> Vec<Option<Driver>> {
         let tail_level = job.levels[level];
-        let count = ((self.paths as f64 * tail_level.confidence.tail()).round() as usize).max(1);
+        let paths = self.run.min(KEPT_PATHS) as usize;
+        let count = ((paths as f64 * tail_level.confidence.tail()).round() as usize).max(1);
         let row_assets = row_assets(job);
         let engine = CpuEngine::new(Precision::F32);
-        engine.losses_f32(job, &self.cube, tail_level.horizon, |account, losses| {
-            let mut worst: Vec<usize> = (0..self.paths as usize).collect();
+        engine.losses_f32(job, &self.kept, tail_level.horizon, |account, losses| {
+            let mut worst: Vec<usize> = (0..paths).collect();
             let count = count.min(worst.len());
             worst.select_nth_unstable_by(count - 1, |&a, &b| losses[b].total_cmp(&losses[a]).then(a.cmp(&b)));
             self.driver(job, &row_assets, tail_level.horizon, account, &worst[..count])
@@ -88,7 +127,7 @@ impl Pilot {
         let mut by_asset = vec![0.0; job.assets];
         for entry in netting.starts[account] as usize..netting.starts[account + 1] as usize {
             let row = netting.row[entry] as usize;
-            let profit = |&path: &usize| f64::from(self.cube.pnl[path / BLOCK][row * BLOCK + path % BLOCK]);
+            let profit = |&path: &usize| f64::from(self.kept.pnl[path / BLOCK][row * BLOCK + path % BLOCK]);
             let mean = paths.iter().map(profit).sum::<f64>() / paths.len() as f64;
             by_asset[row_assets[row]] -= netting.quantity[entry] * mean;
         }
@@ -101,10 +140,48 @@ impl Pilot {
         let observation = job.observations.iter().position(|o| (o.years - years).abs() < 1e-9)?;
         let start = ((observation * job.assets + asset) * FACTORS) * BLOCK;
         let growth =
-            |&path: &usize| f64::from(self.cube.factors[path / BLOCK][start + path % BLOCK]).exp_m1();
+            |&path: &usize| f64::from(self.kept.factors[path / BLOCK][start + path % BLOCK]).exp_m1();
         let mean_return = paths.iter().map(growth).sum::<f64>() / paths.len() as f64;
         Some(Driver { asset, share: loss / total, mean_return })
     }
+}
+
+/// What is known of a level's bracket.
+#[derive(Clone)]
+enum Largest {
+    /// Everything.
+    Done(Bracket),
+    /// The largest losses so far.
+    Some(Vec<f32>),
+}
+
+impl Largest {
+    fn bracket(&self, n: usize, level: &TailLevel, widening: f64, scale: f64) -> Bracket {
+        match self {
+            Self::Done(bracket) => *bracket,
+            Self::Some(losses) => Bracket::new(&mut losses.clone(), n, level.confidence, widening, scale),
+        }
+    }
+}
+
+/// As many of the largest losses as a bracket from `n` paths needs.
+fn merge_largest(
+    before: &[f32],
+    losses: &[f32],
+    n: usize,
+    confidence: Confidence,
+    widening: f64,
+) -> Vec<f32> {
+    let needed = Bracket::needed(n, confidence, widening);
+    let mut all = Vec::with_capacity(before.len() + losses.len());
+    all.extend_from_slice(before);
+    all.extend_from_slice(losses);
+    if all.len() > needed {
+        all.select_nth_unstable_by(needed - 1, |a, b| b.total_cmp(a));
+        all.truncate(needed);
+        all.shrink_to_fit();
+    }
+    all
 }
 
 fn row_assets(job: &Job) -> Vec<usize> {

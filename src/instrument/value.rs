@@ -14,6 +14,7 @@
 use super::black::{LEAST_VARIANCE, Variance, option_value};
 use super::{Instrument, Kind, OptionTerms, Settlement};
 use crate::market::{Asset, Market, SviSlice};
+use crate::numeric::Real;
 use crate::units::Years;
 
 /// A change of the annualised basis acts on a perpetual's premium for about this long: funding
@@ -71,6 +72,18 @@ struct Smile {
     otm_sign: f64,
     /// Value of that side now, in dollars, with its weight.
     otm_value: f64,
+}
+
+/// Derivatives of one option's value today by the simple return of its spot (0.1 is +10 %), the
+/// implied volatility of its strike held: Black's greeks. Money in US dollars.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sensitivity {
+    /// First derivative: delta times the price.
+    pub delta: f64,
+    /// Second derivative: gamma times the price squared.
+    pub gamma: f64,
+    /// Total variance of its strike today, over the life that remains at the observation.
+    pub variance: f64,
 }
 
 /// Path quantities that instruments of one asset, expiry and settlement share at an observation.
@@ -259,6 +272,25 @@ impl UnitValue {
                 (sign * later * self.forward, 0.0, sign * (later - now) * (self.forward - strike))
             }
         }
+    }
+
+    /// What an option's profit starts from, today; see [`Sensitivity`]. `None` for other kinds.
+    /// `elapsed` is that of [`UnitValue::at`].
+    pub fn sensitivity(&self, elapsed: f64) -> Option<Sensitivity> {
+        let Smile { terms, svi, level, .. } = self.smile?;
+        let k = (terms.strike / self.forward).ln();
+        let variance = (svi.total_variance(k) * level).max(LEAST_VARIANCE);
+        let root = variance.sqrt();
+        let d1 = -k / root + 0.5 * root;
+        let sign = terms.right.sign();
+        let forward = self.weight(terms.settlement, 0.0) * self.forward;
+        let density = (-0.5 * d1 * d1).exp() / (2.0 * std::f64::consts::PI).sqrt();
+        let left = (self.tenor - elapsed) / self.tenor;
+        Some(Sensitivity {
+            delta: sign * forward * (sign * d1).normal_cdf(),
+            gamma: forward * density / root,
+            variance: (variance * left).max(LEAST_VARIANCE),
+        })
     }
 
     fn option_part(&self, smile: Smile, rule: SmileRule, elapsed: f64, remaining: f64) -> OptionPart {

@@ -7,13 +7,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::document::{LevelResult, Levels};
 use crate::engine::DeviceReport;
 use crate::instrument::SmileRule;
 use crate::run::Outcome;
 use crate::scenario::Scenario;
+use crate::shard::Identity;
 
 /// Name of the manifest's form.
 pub const SCHEMA: &str = "shortfall.manifest";
@@ -44,6 +45,8 @@ pub struct Manifest {
     pub device: DeviceReport,
     /// Settings after the options of the command line.
     pub configuration: Configuration,
+    /// Memory that the run was planned to take at most, in bytes.
+    pub planned_peak_memory_bytes: u64,
     /// BLAKE3 of the configuration as compact JSON.
     pub configuration_blake3: String,
     /// Every file that was read, the scenario first.
@@ -89,7 +92,7 @@ pub struct Configuration {
 }
 
 /// A file by its contents.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileHash {
     /// Its name: of inputs as the user gave it, of outputs inside the folder.
     pub path: String,
@@ -135,11 +138,12 @@ impl Started {
         Ok(Self { at: Timestamp::now(), inputs })
     }
 
-    /// The manifest of the run that has just finished. `shaders` is the BLAKE3 of the shaders.
-    pub fn finish(self, scenario: &Scenario, outcome: &Outcome, shaders: Option<String>) -> Manifest {
+    /// What decides the figures of a scenario on these inputs. `shaders` is the BLAKE3 of the
+    /// shaders.
+    pub fn identity(&self, scenario: &Scenario, shaders: Option<String>) -> Identity {
         let configuration = Configuration::of(scenario);
-        let json = serde_json::to_vec(&configuration).expect("plain fields become JSON");
-        let configuration_blake3 = blake3::hash(&json).to_hex().to_string();
+        let configuration_blake3 = configuration.hash();
+        let json = configuration.to_json();
         let shortfall_version = env!("CARGO_PKG_VERSION");
         let mut id = blake3::Hasher::new();
         let mut add = |part: &str| {
@@ -151,6 +155,19 @@ impl Started {
         add(&configuration_blake3);
         add(shaders.as_deref().unwrap_or_default());
         self.inputs.iter().for_each(|input| add(&input.blake3));
+        Identity {
+            run_id: id.finalize().to_hex().to_string(),
+            shortfall_version: shortfall_version.to_owned(),
+            shaders_blake3: shaders,
+            configuration: serde_json::from_slice(&json).expect("JSON that was just written"),
+            inputs: self.inputs.clone(),
+        }
+    }
+
+    /// The manifest of the run that has just finished. `shaders` is the BLAKE3 of the shaders.
+    pub fn finish(self, scenario: &Scenario, outcome: &Outcome, shaders: Option<String>) -> Manifest {
+        let identity = self.identity(scenario, shaders);
+        let configuration = Configuration::of(scenario);
         let time = |case: &crate::run::Case| CaseTime {
             name: case.name.clone(),
             paths: case.paths,
@@ -159,15 +176,16 @@ impl Started {
         Manifest {
             schema: SCHEMA,
             schema_version: SCHEMA_VERSION,
-            run_id: id.finalize().to_hex().to_string(),
-            shortfall_version,
-            shaders_blake3: shaders,
+            run_id: identity.run_id,
+            shortfall_version: env!("CARGO_PKG_VERSION"),
+            shaders_blake3: identity.shaders_blake3,
             started: self.at.to_string(),
             finished: Timestamp::now().to_string(),
             elapsed_seconds: outcome.elapsed.as_secs_f64(),
             device: outcome.device.clone(),
+            configuration_blake3: configuration.hash(),
             configuration,
-            configuration_blake3,
+            planned_peak_memory_bytes: outcome.planned_peak_memory_bytes,
             inputs: self.inputs,
             cases: outcome.cases.iter().map(time).collect(),
             outputs: Vec::new(),
@@ -176,6 +194,14 @@ impl Started {
 }
 
 impl Configuration {
+    fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("plain fields become JSON")
+    }
+
+    fn hash(&self) -> String {
+        blake3::hash(&self.to_json()).to_hex().to_string()
+    }
+
     fn of(scenario: &Scenario) -> Self {
         let Levels { maintenance, initial } = Levels::of(scenario);
         let simulation = &scenario.simulation;

@@ -3,10 +3,12 @@
 //! In f32 it gives the bits of the shaders whatever the instruction set, the number of threads and
 //! the size of a tile; in f64 it is the reference.
 
+mod decompose;
 pub(in crate::engine) mod model;
 mod net;
 mod revalue;
 mod simulate;
+mod tail_paths;
 
 use std::ops::Range;
 
@@ -14,15 +16,20 @@ use rayon::prelude::*;
 
 use self::model::Model;
 use self::net::Holdings;
+use self::simulate::{Consecutive, Paths};
 use super::{BLOCK, Cube, DeviceReport, Engine, EngineFault, FACTORS, Job};
 use crate::numeric::{Float, Lanes, Real};
+use crate::plan::Shape;
 use crate::risk::{Bracket, Tail};
 use crate::scenario::Precision;
 
+pub use self::decompose::{Grouping, RegeneratedPath, TailSums};
 pub use self::simulate::stream;
 
 /// Blocks of a tile at most: between tiles the accounts' tails are visited once.
 const TILE_BLOCKS: usize = 64;
+/// Losses of a group of accounts that are netted together from a cube: well inside a shared cache.
+const GROUP_BYTES: usize = 4 << 20;
 /// Tasks for each thread, so that uneven accounts even out.
 const TASKS_PER_THREAD: usize = 8;
 
@@ -90,7 +97,13 @@ impl CpuEngine {
             let mut factors =
                 vec![R::Scalar::default(); model.observations.len() * model.assets * FACTORS * BLOCK];
             let mut pnl = vec![R::Scalar::default(); model.rows.len() * BLOCK];
-            self.block::<R>(model, state, paths.start + block * BLOCK as u64, &mut factors, &mut pnl);
+            self.block::<R>(
+                model,
+                state,
+                Consecutive(paths.start + block * BLOCK as u64),
+                &mut factors,
+                &mut pnl,
+            );
             (factors, pnl)
         };
         let all: Vec<_> = (0..blocks).into_par_iter().map_init(|| simulate::State::new(model), run).collect();
@@ -106,32 +119,41 @@ impl CpuEngine {
         visit: impl Fn(usize, &mut [R::Scalar]) -> T + Sync,
     ) -> Vec<T> {
         let holdings = Holdings::<R::Scalar>::new(&job.netting[horizon]);
-        let run = |buffer: &mut Vec<R::Scalar>, account: usize| {
-            buffer.clear();
-            for pnl in &cube.pnl {
-                let mut losses = [R::Scalar::default(); BLOCK];
-                self.instructions.dispatch(NetBlock::<R> {
+        let paths = cube.pnl.len() * BLOCK;
+        let accounts = holdings.accounts();
+        // A block's rows stay in the cache while a group of accounts passes over them.
+        let most = (GROUP_BYTES / (paths.max(1) * size_of::<R::Scalar>())).max(1);
+        let group = accounts.div_ceil(rayon::current_num_threads() * TASKS_PER_THREAD).clamp(1, most);
+        let run = |buffer: &mut Vec<R::Scalar>, group_index: usize| {
+            let accounts = group_index * group..((group_index + 1) * group).min(accounts);
+            buffer.resize(accounts.len() * paths, R::Scalar::default());
+            for (block, pnl) in cube.pnl.iter().enumerate() {
+                let work = NetBlock::<R> {
                     holdings: &holdings,
-                    account,
+                    accounts: accounts.clone(),
                     pnl,
-                    losses: &mut losses,
-                });
-                buffer.extend(losses);
+                    block,
+                    paths,
+                    losses: buffer,
+                };
+                self.instructions.dispatch(work);
             }
-            visit(account, buffer)
+            let each = accounts.zip(buffer.chunks_mut(paths.max(1)));
+            each.map(|(account, losses)| visit(account, losses)).collect::<Vec<T>>()
         };
-        (0..holdings.accounts()).into_par_iter().map_init(Vec::new, run).collect()
+        let groups = (0..accounts.div_ceil(group)).into_par_iter().map_init(Vec::new, run);
+        groups.collect::<Vec<_>>().into_iter().flatten().collect()
     }
 
     fn block<R: Real>(
         &self,
         model: &Model<R::Scalar>,
         state: &mut simulate::State<R>,
-        first: u64,
+        paths: impl Paths,
         factors: &mut [R::Scalar],
         pnl: &mut [R::Scalar],
     ) {
-        self.instructions.dispatch(PriceBlock::<R> { model, state, first, factors, pnl });
+        self.instructions.dispatch(PriceBlock::<R, _> { model, state, paths, factors, pnl });
     }
 
     fn tails_in<R: Real>(
@@ -139,13 +161,13 @@ impl CpuEngine {
         job: &Job,
         brackets: &[Bracket],
         paths: Range<u64>,
+        tails: &mut [Tail],
         progress: &mut dyn FnMut(u64),
-    ) -> Vec<Tail> {
+    ) {
         assert!(paths.start.is_multiple_of(BLOCK as u64), "ranges of paths start on a block");
         let model = Model::<R::Scalar>::new(job);
         let holdings: Vec<_> = job.netting.iter().map(Holdings::<R::Scalar>::new).collect();
         let levels = job.levels.len();
-        let mut tails = vec![Tail::default(); job.accounts() * levels];
         let tasks = account_tasks(&holdings, job.accounts(), rayon::current_num_threads() * TASKS_PER_THREAD);
         let mut tile = vec![R::Scalar::default(); self.tile_blocks * (model.rows.len() * BLOCK).max(1)];
         let factor_len = model.observations.len() * model.assets * FACTORS * BLOCK;
@@ -158,18 +180,18 @@ impl CpuEngine {
             tile.par_chunks_mut(row_len).enumerate().for_each_init(
                 || (simulate::State::<R>::new(&model), vec![R::Scalar::default(); factor_len]),
                 |(state, factors), (block, pnl)| {
-                    self.block::<R>(&model, state, first + (block * BLOCK) as u64, factors, pnl);
+                    let paths = Consecutive(first + (block * BLOCK) as u64);
+                    self.block::<R>(&model, state, paths, factors, pnl);
                 },
             );
             let work =
                 Collecting { job, holdings: &holdings, brackets, tile, row_len, count: count as usize };
-            split_tails(&mut tails, &tasks, levels).into_par_iter().for_each(|(accounts, tails)| {
+            split_tails(tails, &tasks, levels).into_par_iter().for_each(|(accounts, tails)| {
                 self.instructions.dispatch(CollectTile::<R> { work: &work, accounts, tails });
             });
             first += count;
             progress(first - paths.start);
         }
-        tails
     }
 }
 
@@ -190,10 +212,37 @@ impl Engine for CpuEngine {
         paths: Range<u64>,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Vec<Tail>, EngineFault> {
-        Ok(match self.precision {
-            Precision::F32 => self.tails_in::<Lanes<f32, 16>>(job, brackets, paths, progress),
-            Precision::F64 => self.tails_in::<Lanes<f64, 8>>(job, brackets, paths, progress),
-        })
+        let mut tails = vec![Tail::default(); brackets.len()];
+        self.add_tails(job, brackets, paths, &mut tails, progress)?;
+        Ok(tails)
+    }
+
+    fn add_tails(
+        &mut self,
+        job: &Job,
+        brackets: &[Bracket],
+        paths: Range<u64>,
+        tails: &mut [Tail],
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(), EngineFault> {
+        match self.precision {
+            Precision::F32 => self.tails_in::<Lanes<f32, 16>>(job, brackets, paths, tails, progress),
+            Precision::F64 => self.tails_in::<Lanes<f64, 8>>(job, brackets, paths, tails, progress),
+        }
+        Ok(())
+    }
+
+    fn working_bytes(&mut self, shape: &Shape, allowed: u64) -> u64 {
+        let scalar = match self.precision {
+            Precision::F32 => 4,
+            Precision::F64 => 8,
+        };
+        let block = shape.block_cells() * scalar;
+        let fixed = shape.entries() * scalar + rayon::current_num_threads() as u64 * block;
+        let row_block = (shape.rows * BLOCK as u64 * scalar).max(1);
+        let blocks = (allowed.saturating_sub(fixed) / row_block).clamp(1, self.tile_blocks as u64);
+        self.tile_blocks = blocks as usize;
+        fixed + blocks * row_block
     }
 
     fn cube(&mut self, job: &Job, paths: Range<u64>) -> Result<Cube<f32>, EngineFault> {
@@ -204,35 +253,42 @@ impl Engine for CpuEngine {
 // Work for `pulp`: structs rather than closures, because only an `#[inline(always)]` method is sure
 // to be compiled for the instruction set that it is dispatched to.
 
-struct PriceBlock<'a, R: Real> {
+struct PriceBlock<'a, R: Real, P> {
     model: &'a Model<R::Scalar>,
     state: &'a mut simulate::State<R>,
-    first: u64,
+    paths: P,
     factors: &'a mut [R::Scalar],
     pnl: &'a mut [R::Scalar],
 }
 
-impl<R: Real> pulp::WithSimd for PriceBlock<'_, R> {
+impl<R: Real, P: Paths> pulp::WithSimd for PriceBlock<'_, R, P> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) {
-        simulate::simulate::<R>(self.model, self.state, self.first, self.factors);
+        simulate::simulate::<R>(self.model, self.state, self.paths, self.factors);
         revalue::revalue::<R>(self.model, self.factors, self.pnl);
     }
 }
 
 struct NetBlock<'a, R: Real> {
     holdings: &'a Holdings<'a, R::Scalar>,
-    account: usize,
+    accounts: Range<usize>,
     pnl: &'a [R::Scalar],
-    losses: &'a mut [R::Scalar; BLOCK],
+    block: usize,
+    /// Losses of one account in `losses`.
+    paths: usize,
+    losses: &'a mut [R::Scalar],
 }
 
 impl<R: Real> pulp::WithSimd for NetBlock<'_, R> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) {
-        net::losses::<R>(self.holdings, self.account, self.pnl, self.losses);
+        for (index, account) in self.accounts.enumerate() {
+            let start = index * self.paths + self.block * BLOCK;
+            let losses = (&mut self.losses[start..start + BLOCK]).try_into().expect("a block is BLOCK long");
+            net::losses::<R>(self.holdings, account, self.pnl, losses);
+        }
     }
 }
 

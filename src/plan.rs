@@ -1,0 +1,247 @@
+//! Sizes: what a run will take, before it takes it.
+
+use std::fmt;
+
+use crate::engine::{BLOCK, Engine, FACTORS, KEPT_PATHS};
+use crate::risk::{Bracket, Tail, TailEstimate};
+use crate::run::{self, AccountCase};
+use crate::scenario::Scenario;
+use crate::shard::Part;
+
+/// The program, its threads' stacks and buffers of files.
+const PROGRAM_BYTES: u64 = 24 << 20;
+/// Losses of accounts that a thread nets together in the pilot; see the CPU engine.
+const PILOT_THREAD_BYTES: u64 = 6 << 20;
+/// One account of one case in a report, with its texts.
+const REPORT_ROW_BYTES: u64 = 800;
+
+/// Shape of a job.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shape {
+    /// Accounts.
+    pub accounts: u64,
+    /// Holdings of all accounts.
+    pub holdings: u64,
+    /// Horizons.
+    pub horizons: u64,
+    /// Levels of an account.
+    pub levels: u64,
+    /// Rows of the cube: instruments at every horizon.
+    pub rows: u64,
+    /// Assets.
+    pub assets: u64,
+    /// Times at which factors are kept, at most.
+    pub observations: u64,
+}
+
+impl Shape {
+    /// Shape of a part of a scenario.
+    pub fn new(scenario: &Scenario, part: &Part) -> Self {
+        let levels = run::levels(scenario);
+        let horizons = if levels[0].0 == levels[1].0 { 1 } else { 2 };
+        let longest = levels[0].0.get().max(levels[1].0.get());
+        let instruments = &scenario.portfolio.instruments;
+        let mut expiries: Vec<_> = instruments.iter().filter_map(|i| i.kind.expiry()).collect();
+        expiries.sort();
+        expiries.dedup();
+        let inside = expiries.iter().filter(|expiry| {
+            crate::units::Years::between(scenario.market.as_of, **expiry).is_some_and(|y| y.get() < longest)
+        });
+        Self {
+            accounts: part.accounts.end - part.accounts.start,
+            holdings: part.holdings,
+            horizons,
+            levels: levels.len() as u64,
+            rows: instruments.len() as u64 * horizons,
+            assets: scenario.market.assets.len() as u64,
+            observations: horizons + inside.count() as u64,
+        }
+    }
+
+    /// Bytes of one tail for each account and level.
+    pub fn tails_bytes(&self) -> u64 {
+        self.accounts * self.levels * size_of::<Tail>() as u64
+    }
+
+    /// Entries of the accounts' holdings over all horizons.
+    pub fn entries(&self) -> u64 {
+        self.holdings * self.horizons
+    }
+
+    /// Numbers that a block of paths has: its factors and profits.
+    pub fn block_cells(&self) -> u64 {
+        (self.rows + self.observations * self.assets * FACTORS as u64) * BLOCK as u64
+    }
+}
+
+/// Memory of a run by what needs it, in bytes. The peak is [`Memory::peak`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Accounts, holdings and the program itself.
+    pub book: u64,
+    /// Accounts times rows in the order of the work, for every horizon.
+    pub netting: u64,
+    /// Paths kept of the pilot, and what it nets at a time.
+    pub pilot: u64,
+    /// Brackets and tails.
+    pub tails: u64,
+    /// A tile of paths and what else the engine holds.
+    pub engine: u64,
+    /// Figures of all cases, and the report.
+    pub results: u64,
+}
+
+/// A run that does not fit into the memory that it may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the run needs {} of memory, but {} are allowed ({memory}); allow more, or divide it: `shortfall plan --shards {shards}`",
+    Bytes(.memory.peak()),
+    Bytes(*.allowed)
+)]
+pub struct TooMuchMemory {
+    /// What it needs at least.
+    pub memory: Memory,
+    /// What it may take.
+    pub allowed: u64,
+    /// Shards by account that would fit.
+    pub shards: u64,
+}
+
+impl Memory {
+    /// Plans a part of a scenario; the engine takes as much as `allowed` leaves.
+    pub fn plan(
+        scenario: &Scenario,
+        part: &Part,
+        engine: &mut dyn Engine,
+        allowed: Option<u64>,
+    ) -> Result<Self, TooMuchMemory> {
+        let shape = Shape::new(scenario, part);
+        let mut memory = Self::without_engine(scenario, &shape);
+        let left = allowed.map_or(u64::MAX, |allowed| {
+            allowed.saturating_sub(memory.book + memory.netting + memory.pilot_kept(&shape) + memory.tails)
+        });
+        memory.engine = engine.working_bytes(&shape, left);
+        match allowed {
+            Some(allowed) if memory.peak() > allowed => {
+                let divisible = memory.netting + memory.tails + memory.results;
+                let fixed = memory.peak().saturating_sub(divisible);
+                let room = allowed.saturating_sub(fixed).max(1);
+                Err(TooMuchMemory { memory, allowed, shards: (divisible.div_ceil(room) + 1).clamp(2, 1000) })
+            }
+            _ => Ok(memory),
+        }
+    }
+
+    fn without_engine(scenario: &Scenario, shape: &Shape) -> Self {
+        let portfolio = &scenario.portfolio;
+        let text: usize = portfolio.accounts.iter().map(|a| a.name.len() + a.description.len() + 32).sum();
+        let holdings: usize = portfolio.accounts.iter().map(|a| a.holdings.len()).sum();
+        let book = text
+            + portfolio.accounts.len() * size_of::<crate::portfolio::Account>()
+            + holdings * size_of::<crate::portfolio::Holding>()
+            + portfolio.instruments.len() * 2048;
+        let rows = shape.accounts * run::case_count(scenario) as u64;
+        let threads = rayon::current_num_threads() as u64;
+        let mut memory = Self {
+            book: PROGRAM_BYTES + book as u64,
+            netting: shape.entries() * 12 + shape.accounts * (8 + 4 * shape.horizons),
+            pilot: 0,
+            tails: shape.tails_bytes() + shape.accounts * shape.levels * size_of::<Bracket>() as u64,
+            engine: 0,
+            results: rows * (size_of::<AccountCase>() as u64 + REPORT_ROW_BYTES)
+                + shape.accounts * shape.levels * 2 * size_of::<TailEstimate>() as u64,
+        };
+        let rare = run::levels(scenario).iter().any(|(_, c)| 64.0 / c.tail() > KEPT_PATHS as f64);
+        // Rare levels let more paths go by, and keep the hundred or so largest losses of each account.
+        let streamed =
+            if rare { shape.accounts * shape.levels * 2 * 640 + memory.pilot_kept(shape) } else { 0 };
+        memory.pilot =
+            memory.pilot_kept(shape) + threads * PILOT_THREAD_BYTES + shape.entries() * 4 + streamed;
+        memory
+    }
+
+    /// Bytes of the paths that a pilot keeps through a whole case.
+    fn pilot_kept(&self, shape: &Shape) -> u64 {
+        shape.block_cells() * 4 * (KEPT_PATHS / BLOCK as u64)
+    }
+
+    /// The most that a shard holds, which reports nothing.
+    pub fn peak_of_shard(&self) -> u64 {
+        self.book + self.netting + self.pilot + self.tails + self.engine
+    }
+
+    /// The most that is held at one time. The pilot's work ends before the engine's begins; its
+    /// kept paths stay, counted in `pilot`.
+    pub fn peak(&self) -> u64 {
+        self.book + self.netting + (self.pilot + self.tails + self.engine).max(self.results)
+    }
+}
+
+impl fmt::Display for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "book {}, netting {}, pilot {}, tails {}, engine {}, results {}",
+            Bytes(self.book),
+            Bytes(self.netting),
+            Bytes(self.pilot),
+            Bytes(self.tails),
+            Bytes(self.engine),
+            Bytes(self.results)
+        )
+    }
+}
+
+/// A number of bytes, shown as `1.5 GiB`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bytes(pub u64);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let n = self.0 as f64;
+        match n {
+            n if n >= f64::from(1 << 30) => write!(f, "{:.2} GiB", n / f64::from(1 << 30)),
+            n if n >= f64::from(1 << 20) => write!(f, "{:.0} MiB", n / f64::from(1 << 20)),
+            n => write!(f, "{:.0} KiB", (n / 1024.0).ceil()),
+        }
+    }
+}
+
+impl Bytes {
+    /// Reads `2GiB`, `512 MiB`, `1.5G`, `800M`; powers of 1024.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let split = text.find(|c: char| c.is_ascii_alphabetic())?;
+        let (number, unit) = text.split_at(split);
+        let shift = match unit {
+            "KiB" | "K" => 10,
+            "MiB" | "M" => 20,
+            "GiB" | "G" => 30,
+            "TiB" | "T" => 40,
+            _ => return None,
+        };
+        let number = crate::units::finite(number).filter(|x| (0.001..=1e6).contains(x))?;
+        Some(Self((number * (1u64 << shift) as f64) as u64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_read_and_print() {
+        for (text, bytes, shown) in [
+            ("2GiB", 2 << 30, "2.00 GiB"),
+            ("512 MiB", 512 << 20, "512 MiB"),
+            ("1.5G", 3 << 29, "1.50 GiB"),
+            ("8K", 8192, "8 KiB"),
+        ] {
+            assert_eq!(Bytes::parse(text), Some(Bytes(bytes)), "{text}");
+            assert_eq!(Bytes(bytes).to_string(), shown);
+        }
+        for bad in ["", "2", "GiB", "-1GiB", "2 gib", "nan GiB", "1e9T"] {
+            assert_eq!(Bytes::parse(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! What decides the figures of a run, so that its parts can be told from those of another.
+
+use serde::{Deserialize, Serialize};
+
+use crate::report::manifest::FileHash;
+
+/// What decides the figures: two runs with one [`Identity::run_id`] have the same.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Identity {
+    /// BLAKE3 over everything below but the names of files.
+    pub run_id: String,
+    /// Version of shortfall.
+    pub shortfall_version: String,
+    /// BLAKE3 of the shaders; `null` in a build without them.
+    pub shaders_blake3: Option<String>,
+    /// Settings after the options of the command line.
+    pub configuration: serde_json::Value,
+    /// Every input, the scenario first.
+    pub inputs: Vec<FileHash>,
+}
+
+impl Identity {
+    /// The run id as a hash.
+    pub fn hash(&self) -> Option<blake3::Hash> {
+        blake3::Hash::from_hex(&self.run_id).ok()
+    }
+
+    /// What differs from this one in another, in words; empty where nothing does.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let mut found = Vec::new();
+        if self.run_id == other.run_id {
+            return found;
+        }
+        if self.shortfall_version != other.shortfall_version {
+            found.push(format!("version {}, not {}", other.shortfall_version, self.shortfall_version));
+        }
+        if self.shaders_blake3 != other.shaders_blake3 {
+            found.push("other shaders".to_owned());
+        }
+        let settings = |identity: &Self| identity.configuration.as_object().cloned().unwrap_or_default();
+        let (here, there) = (settings(self), settings(other));
+        for (name, value) in &here {
+            let other = there.get(name).unwrap_or(&serde_json::Value::Null);
+            if other != value {
+                found.push(format!("{name} {other}, not {value}"));
+            }
+        }
+        if self.inputs.len() != other.inputs.len() {
+            found.push(format!("{} input files, not {}", other.inputs.len(), self.inputs.len()));
+        }
+        for (here, there) in self.inputs.iter().zip(&other.inputs) {
+            if here.blake3 != there.blake3 {
+                found.push(format!("other contents of {}", there.path));
+            }
+        }
+        if found.is_empty() {
+            found.push(format!("run id {}, not {}", other.run_id, self.run_id));
+        }
+        found
+    }
+}
