@@ -45,7 +45,7 @@ fn components_are_those_of_the_normal_law() {
     let truth = truth();
     for (found, truth) in found.iter().zip(truth) {
         assert!(close(found, truth), "{found:?} {truth}");
-        assert!(found.standard_error < 0.02 * truth, "{found:?}");
+        assert!(found.standard_error < 0.03 * truth, "{found:?}");
     }
     // Swapped, or with the correlation's sign turned, it would be noticed.
     assert!(!close(&found[0], truth[1]) && !close(&found[1], truth[0]));

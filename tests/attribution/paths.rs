@@ -92,8 +92,9 @@ fn worst_paths_and_components_are_those_of_the_full_cube() {
                         assert_eq!(asset.basis_move, factor(2));
                     }
                     let by_asset: f64 = path.assets.iter().map(|asset| asset.loss).sum();
-                    let size: f64 = path.assets.iter().map(|asset| asset.loss.abs()).sum();
-                    assert!((by_asset - path.loss).abs() <= 1e-5 * size, "{by_asset} {}", path.loss);
+                    // The engine's sum is rounded to f32 at the size of the positions.
+                    let close = (by_asset - path.loss).abs() <= 1e-7 * job.scale[account];
+                    assert!(close, "{by_asset} {}", path.loss);
                     assert!(path.positions.is_sorted_by(|a, b| a.loss >= b.loss));
                 }
             }

@@ -9,10 +9,11 @@ use super::book::{accounts, attribution, moved, run, scenario, sums};
 
 /// Rounding of sums in f64, relative to the money that moves.
 const SUMS: f64 = 1e-9;
-/// What the one-pass estimate may miss by the interpolation in its bin. The pilot's bracket is ten
-/// standard deviations of its order statistic wide, in 62 bins; with as few paths as here a bin is
-/// a tenth of a standard error of the Value at Risk, of which the tail's mean sees a fraction.
-const INTERPOLATION: f64 = 1e-4;
+/// What the one-pass estimate may miss by the interpolation in its bin, in standard errors. The
+/// pilot's bracket is ten standard deviations of its order statistic wide, in 62 bins; with as few
+/// paths as here a bin is a sixth of a standard error of the Value at Risk, of which the tail's
+/// mean sees a fraction.
+const INTERPOLATION: f64 = 0.1;
 /// Rounding of an account's profit to f32, relative to the money that moves.
 const F32: f64 = 2e-6;
 
@@ -26,8 +27,8 @@ fn all_add_up(account: &AccountCase) -> Result<(), String> {
                 return Err(format!("list {list}: {sum} instead of {reported}"));
             }
         }
-        let spread = reported.abs() + estimate.value_at_risk.abs();
-        if !(level.remainder.abs() <= INTERPOLATION * spread + F32 * moved(level)) {
+        let error = estimate.expected_shortfall_error;
+        if !(level.remainder.abs() <= INTERPOLATION * error + F32 * moved(level)) {
             return Err(format!("a remainder of {} in {reported}", level.remainder));
         }
     }
@@ -90,7 +91,7 @@ fn a_wrong_component_is_noticed() {
     assert!(spoil(&|level| level.by_position[0].by_greek[0] += 1.0).is_err());
     assert!(
         spoil(&|level| {
-            let part = 1e-2 * level.by_position[0].component.expected_shortfall;
+            let part = 0.1 * level.by_position[0].component.expected_shortfall;
             level.by_position[0].component.expected_shortfall -= part;
             level.remainder += part;
         })
