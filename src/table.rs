@@ -32,7 +32,18 @@ pub struct Table {
     file: String,
     row_word: &'static str,
     header: Vec<String>,
-    rows: Vec<(u64, Vec<String>)>,
+    /// All cells one after the other, and where each ends: two million rows are no million texts.
+    text: String,
+    ends: Vec<usize>,
+    rows: Vec<Cells>,
+}
+
+/// Cells of a row.
+#[derive(Clone, Copy)]
+struct Cells {
+    line: u64,
+    first: usize,
+    count: usize,
 }
 
 /// A column that a reader knows.
@@ -115,32 +126,53 @@ impl Table {
             Err(error) => return Err(fault(1, error.to_string(), "a header".to_owned()).into()),
         };
         let mut faults = Faults::default();
-        let mut rows = Vec::new();
-        for record in reader.records() {
-            match record {
-                Ok(record) => {
+        let mut table = Self::empty(file, "", header);
+        let mut record = csv::StringRecord::new();
+        loop {
+            match reader.read_record(&mut record) {
+                Ok(false) => break,
+                Ok(true) => {
                     let line = record.position().map_or(0, csv::Position::line);
-                    if record.len() != header.len() {
+                    if record.len() != table.header.len() {
                         faults.push(fault(
                             line,
                             format!("{} cells", record.len()),
-                            format!("{} as in the header", header.len()),
+                            format!("{} as in the header", table.header.len()),
                         ));
                     }
-                    rows.push((line, record.iter().map(|cell| cell.trim().to_owned()).collect()));
+                    table.push(line, record.iter().map(str::trim));
                 }
                 Err(error) => {
                     let line = error.position().map_or(0, csv::Position::line);
                     faults.push(fault(line, error.to_string(), "CSV".to_owned()));
                 }
             }
-            if rows.len() > MAX_ROWS {
+            if table.rows.len() > MAX_ROWS {
                 faults.push(fault(0, format!("more than {MAX_ROWS} rows"), "a smaller table".to_owned()));
                 break;
             }
         }
-        let table = Self { file: file.to_owned(), row_word: "", header, rows };
         faults.into_result(Some(table))
+    }
+
+    fn empty(file: &str, row_word: &'static str, header: Vec<String>) -> Self {
+        Self {
+            file: file.to_owned(),
+            row_word,
+            header,
+            text: String::new(),
+            ends: Vec::new(),
+            rows: Vec::new(),
+        }
+    }
+
+    fn push<'a>(&mut self, line: u64, cells: impl Iterator<Item = &'a str>) {
+        let first = self.ends.len();
+        for cell in cells {
+            self.text.push_str(cell);
+            self.ends.push(self.text.len());
+        }
+        self.rows.push(Cells { line, first, count: self.ends.len() - first });
     }
 
     fn from_json(file: &str, text: &str) -> Result<Self, Faults> {
@@ -164,12 +196,12 @@ impl Table {
             Some(serde_json::Value::String(text)) => text.trim().to_owned(),
             Some(other) => other.to_string(),
         };
-        let rows = objects
-            .iter()
-            .enumerate()
-            .map(|(row, object)| (row as u64 + 1, header.iter().map(|key| cell(object.get(key))).collect()))
-            .collect();
-        Ok(Self { file: file.to_owned(), row_word: "row", header, rows })
+        let mut table = Self::empty(file, "row", header);
+        for (row, object) in objects.iter().enumerate() {
+            let cells: Vec<String> = table.header.iter().map(|key| cell(object.get(key))).collect();
+            table.push(row as u64 + 1, cells.iter().map(String::as_str));
+        }
+        Ok(table)
     }
 
     fn from_parquet(file: &str, path: &Path) -> Result<Self, Faults> {
@@ -184,7 +216,7 @@ impl Table {
             })
         };
         // The Parquet reader panics on some damaged files; a panic is one more kind of bad input.
-        let read = || -> Result<(Vec<String>, Vec<(u64, Vec<String>)>), String> {
+        let read = || -> Result<Self, String> {
             let reader = SerializedFileReader::new(File::open(path).map_err(|e| e.to_string())?)
                 .map_err(|e| e.to_string())?;
             let metadata = reader.metadata().file_metadata();
@@ -192,22 +224,20 @@ impl Table {
                 return Err(format!("{} rows", metadata.num_rows()));
             }
             let header = metadata.schema().get_fields().iter().map(|f| f.name().to_owned()).collect();
-            let mut rows = Vec::new();
+            let mut table = Self::empty(file, "row", header);
             for (index, row) in reader.get_row_iter(None).map_err(|e| e.to_string())?.enumerate() {
                 let row = row.map_err(|e| e.to_string())?;
-                rows.push((
-                    index as u64 + 1,
-                    row.get_column_iter().map(|(_, field)| parquet_cell(field)).collect(),
-                ));
+                let cells: Vec<String> =
+                    row.get_column_iter().map(|(_, field)| parquet_cell(field)).collect();
+                table.push(index as u64 + 1, cells.iter().map(String::as_str));
             }
-            Ok((header, rows))
+            Ok(table)
         };
         PANICS_ARE_CAUGHT.set(true);
         let outcome =
             std::panic::catch_unwind(read).unwrap_or_else(|_| Err("a damaged Parquet file".to_owned()));
         PANICS_ARE_CAUGHT.set(false);
-        let (header, rows) = outcome.map_err(fault)?;
-        Ok(Self { file: file.to_owned(), row_word: "row", header, rows })
+        outcome.map_err(fault)
     }
 
     /// The header as read.
@@ -232,10 +262,8 @@ impl Table {
     /// Like [`Table::rows`] for a table whose header the caller has checked.
     pub fn rows_any<T>(&self, mut read: impl FnMut(&Row<'_>) -> Option<T>) -> Result<Vec<T>, Faults> {
         let faults = RefCell::default();
-        let rows = self
-            .rows
-            .iter()
-            .filter_map(|(line, cells)| read(&Row { table: self, line: *line, cells, faults: &faults }));
+        let rows =
+            self.rows.iter().filter_map(|cells| read(&Row { table: self, cells: *cells, faults: &faults }));
         let all = rows.collect();
         faults.into_inner().into_result(Some(all))
     }
@@ -304,20 +332,19 @@ fn parquet_cell(field: &Field) -> String {
 /// One row being read.
 pub struct Row<'a> {
     table: &'a Table,
-    line: u64,
-    cells: &'a [String],
+    cells: Cells,
     faults: &'a RefCell<Faults>,
 }
 
 impl Row<'_> {
     /// The line (CSV) or row (JSON, Parquet) number, from 1.
     pub fn number_in_file(&self) -> u64 {
-        self.line
+        self.cells.line
     }
 
     /// Notes a fault of a cell.
     pub fn fault<T>(&self, column: &str, found: impl Into<String>, expected: impl Into<String>) -> Option<T> {
-        let (line, field) = self.table.place(self.line, column);
+        let (line, field) = self.table.place(self.cells.line, column);
         self.faults.borrow_mut().push(Fault {
             file: self.table.file.clone(),
             line,
@@ -332,7 +359,10 @@ impl Row<'_> {
     /// The text of a cell; empty where the column or the cell is missing.
     pub fn cell(&self, column: &str) -> &str {
         let index = self.table.header.iter().position(|name| name == column);
-        index.and_then(|index| self.cells.get(index)).map_or("", String::as_str)
+        let Some(index) = index.filter(|&index| index < self.cells.count) else { return "" };
+        let cell = self.cells.first + index;
+        let start = cell.checked_sub(1).map_or(0, |before| self.table.ends[before]);
+        &self.table.text[start..self.table.ends[cell]]
     }
 
     /// Text that must not be empty.

@@ -74,7 +74,9 @@ impl<'a> Book<'a> {
             for index in chosen {
                 let listed = &self.listing[index];
                 let size = Real::exp(1.2 * normal(&mut rng)) * notional / listed.notional;
-                let sign = if rng.random::<f64>() < 0.55 { 1.0 } else { -1.0 };
+                // Nobody is short of spot: that would be a loan.
+                let is_long = rng.random::<f64>() < 0.55 || !listed.name.contains('-');
+                let sign = if is_long { 1.0 } else { -1.0 };
                 write!(out, "{name},{},{},", listed.name, short(sign * size))?;
                 match listed.mark {
                     Some(mark) if rng.random::<f64>() < 0.3 => {

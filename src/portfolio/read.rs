@@ -66,7 +66,8 @@ struct Reader<'a> {
     /// Whether an accounts file said which accounts there are.
     declared: bool,
     instruments: Vec<(Instrument, UnitValue)>,
-    index: HashMap<(String, Option<u64>), u32>,
+    /// By name, then by the volatility given with the position.
+    index: HashMap<String, HashMap<Option<u64>, u32>>,
 }
 
 #[derive(Default)]
@@ -74,7 +75,8 @@ struct Draft {
     description: String,
     cash: f64,
     balances: BTreeMap<usize, f64>,
-    quantities: BTreeMap<u32, f64>,
+    /// In the order of the rows.
+    quantities: Vec<Holding>,
 }
 
 impl Reader<'_> {
@@ -117,8 +119,7 @@ impl Reader<'_> {
                 let (instrument, unit) = &self.instruments[index as usize];
                 let unrealised = unit.unrealised(entry);
                 let asset = instrument.asset;
-                self.accounts.entry(row.cell("account").to_owned()).or_default().cash +=
-                    quantity * unrealised.dollars;
+                self.draft(row.cell("account")).cash += quantity * unrealised.dollars;
                 if unrealised.coins != 0.0 {
                     self.add_coins(row.cell("account"), asset, quantity * unrealised.coins);
                 }
@@ -148,10 +149,10 @@ impl Reader<'_> {
             match asset {
                 Some(asset) if !cash => {
                     self.add_coins(row.cell("account"), asset, amount);
-                    let draft = self.accounts.entry(row.cell("account").to_owned()).or_default();
+                    let draft = self.draft(row.cell("account"));
                     *draft.balances.entry(asset).or_default() += amount;
                 }
-                _ => self.accounts.entry(row.cell("account").to_owned()).or_default().cash += amount,
+                _ => self.draft(row.cell("account")).cash += amount,
             }
             Some(())
         })?;
@@ -168,8 +169,8 @@ impl Reader<'_> {
 
     fn instrument(&mut self, row: &Row<'_>, volatility: Option<f64>) -> Option<u32> {
         let name = row.text("instrument")?;
-        let key = (name.to_owned(), volatility.map(f64::to_bits));
-        if let Some(&index) = self.index.get(&key) {
+        let given = volatility.map(f64::to_bits);
+        if let Some(&index) = self.index.get(name).and_then(|named| named.get(&given)) {
             return Some(index);
         }
         let mut instrument = match instrument::parse(name, |asset| self.market.asset_index(asset)) {
@@ -182,33 +183,39 @@ impl Reader<'_> {
             return row.fault("implied_volatility", "a volatility", "nothing: only options have one");
         }
         match UnitValue::new(self.market, &instrument) {
-            Ok(unit) => Some(self.register(key, instrument, unit)),
+            Ok(unit) => Some(self.register(given, instrument, unit)),
             Err(fault) => row.fault("instrument", quoted(name), fault.to_string()),
         }
     }
 
-    fn register(&mut self, key: (String, Option<u64>), instrument: Instrument, unit: UnitValue) -> u32 {
+    fn register(&mut self, given: Option<u64>, instrument: Instrument, unit: UnitValue) -> u32 {
         let index = u32::try_from(self.instruments.len()).expect("row limits keep the count below 2^32");
+        self.index.entry(instrument.name.clone()).or_default().insert(given, index);
         self.instruments.push((instrument, unit));
-        self.index.insert(key, index);
         index
     }
 
     fn add(&mut self, account: &str, instrument: u32, quantity: f64) {
-        let draft = self.accounts.entry(account.to_owned()).or_default();
-        *draft.quantities.entry(instrument).or_default() += quantity;
+        self.draft(account).quantities.push(Holding { instrument, quantity });
+    }
+
+    /// The account of that name; millions of rows look for it, so it is named once only.
+    fn draft(&mut self, account: &str) -> &mut Draft {
+        if !self.accounts.contains_key(account) {
+            self.accounts.insert(account.to_owned(), Draft::default());
+        }
+        self.accounts.get_mut(account).expect("inserted above")
     }
 
     fn add_coins(&mut self, account: &str, asset: usize, amount: f64) {
         let name = self.market.assets[asset].name.clone();
-        let key = (name.clone(), None);
-        let index = match self.index.get(&key) {
+        let index = match self.index.get(&name).and_then(|named| named.get(&None)) {
             Some(&index) => index,
             None => {
                 let instrument = Instrument { name, asset, kind: Kind::Spot };
                 let unit =
                     UnitValue::new(self.market, &instrument).expect("spot has no expiry and no volatility");
-                self.register(key, instrument, unit)
+                self.register(None, instrument, unit)
             }
         };
         self.add(account, index, amount);
@@ -220,16 +227,26 @@ impl Reader<'_> {
             description: draft.description,
             cash: draft.cash,
             balances: draft.balances.into_iter().collect(),
-            holdings: draft
-                .quantities
-                .into_iter()
-                .filter(|(_, quantity)| *quantity != 0.0)
-                .map(|(instrument, quantity)| Holding { instrument, quantity })
-                .collect(),
+            holdings: netted(draft.quantities),
         });
         Portfolio {
             accounts: accounts.collect(),
             instruments: self.instruments.into_iter().map(|(i, _)| i).collect(),
         }
     }
+}
+
+/// Each instrument once, ascending; its quantities added in the order in which they came.
+fn netted(mut quantities: Vec<Holding>) -> Vec<Holding> {
+    quantities.sort_by_key(|holding| holding.instrument);
+    quantities.dedup_by(|later, kept| {
+        let same = later.instrument == kept.instrument;
+        if same {
+            kept.quantity += later.quantity;
+        }
+        same
+    });
+    quantities.retain(|holding| holding.quantity != 0.0);
+    quantities.shrink_to_fit();
+    quantities
 }
