@@ -204,7 +204,7 @@ pub fn levels(scenario: &Scenario) -> [(Years, Confidence); 2] {
 /// The job of a scenario in a market, for engines and comparisons.
 pub fn job(scenario: &Scenario, market: &Market) -> Result<Job, String> {
     let units = value_instruments(scenario, market)?;
-    job_of(scenario, market, &scenario.portfolio, &units)
+    job_after(scenario, market, &units, &units).map(|(_, job)| job)
 }
 
 fn job_of(
@@ -258,7 +258,10 @@ fn job_after(
     base: &[UnitValue],
     now: &[UnitValue],
 ) -> Result<(Carried, Job), String> {
-    let portfolio = scenario.portfolio.carried(market, base, now);
+    let mut portfolio = scenario.portfolio.carried(market, base, now);
+    if let Some(asset) = scenario.reporting_asset {
+        portfolio.hold_cash(asset);
+    }
     let units = value_all(&portfolio, market)?;
     let job = job_of(scenario, market, &portfolio, &units)?;
     Ok((Carried { portfolio, units }, job))

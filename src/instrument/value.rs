@@ -52,7 +52,7 @@ pub struct UnitValue {
     asset: usize,
     kind: Kind,
     spot: f64,
-    /// Mark of the future, or forward of the option; the spot price for spot.
+    /// Mark of the future, or forward of the option; the spot price for spot, nothing for cash.
     forward: f64,
     /// Years to expiry; zero for spot and perpetuals.
     tenor: f64,
@@ -172,6 +172,7 @@ impl UnitValue {
             unit.forward = forward.ok_or_else(|| ValueFault::NoForward(asset.name.clone()))?;
         }
         match instrument.kind {
+            Kind::Cash => (unit.market_value, unit.notional, unit.forward) = (1.0, 1.0, 0.0),
             Kind::Spot => unit.market_value = spot,
             Kind::Perpetual(settlement) => {
                 unit.forward = asset.perpetual_mark;
@@ -225,7 +226,7 @@ impl UnitValue {
     /// from [`UnitValue::observed_years`].
     pub fn at(&self, market: &Market, smile_rule: SmileRule, elapsed: f64) -> (CurvePoint, Terms) {
         let settlement = match self.kind {
-            Kind::Spot => Settlement::Linear,
+            Kind::Cash | Kind::Spot => Settlement::Linear,
             Kind::Perpetual(settlement) | Kind::Future(settlement, _) => settlement,
             Kind::Option(terms) => terms.settlement,
         };
@@ -316,7 +317,7 @@ impl UnitValue {
     /// Profit of one unit when the market moves at once from this one to `stressed`, in dollars.
     pub fn profit_to(&self, stressed: &Self) -> f64 {
         match self.kind {
-            Kind::Spot | Kind::Option(_) => stressed.market_value - self.market_value,
+            Kind::Cash | Kind::Spot | Kind::Option(_) => stressed.market_value - self.market_value,
             Kind::Perpetual(Settlement::Linear) | Kind::Future(Settlement::Linear, _) => {
                 stressed.forward - self.forward
             }
@@ -346,7 +347,7 @@ impl UnitValue {
             Kind::Perpetual(Settlement::Inverse) | Kind::Future(Settlement::Inverse, _) => {
                 Unrealised { dollars: 0.0, coins: 1.0 / entry_price - 1.0 / self.forward }
             }
-            Kind::Spot | Kind::Option(_) => Unrealised::default(),
+            Kind::Cash | Kind::Spot | Kind::Option(_) => Unrealised::default(),
         }
     }
 }

@@ -86,6 +86,7 @@ fn value(market: &Market, kind: Kind, state: State, elapsed: f64, rule: SmileRul
     let asset = &market.assets[0];
     let spot = asset.spot * state.x.exp();
     match kind {
+        Kind::Cash => 1.0,
         Kind::Spot => spot,
         Kind::Perpetual(settlement) => {
             let mark = asset.perpetual_mark * (state.x + state.basis * DAY).exp();
