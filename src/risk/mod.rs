@@ -3,5 +3,5 @@
 mod bracket;
 mod tail;
 
-pub use bracket::Bracket;
+pub use bracket::{Bracket, largest};
 pub use tail::{BINS, Bin, QUANTA_LIMIT, SQUARE_SHIFT, Tail, TailEstimate, TailFault, exact};
