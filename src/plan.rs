@@ -14,6 +14,10 @@ const PROGRAM_BYTES: u64 = 24 << 20;
 const PILOT_THREAD_BYTES: u64 = 6 << 20;
 /// One account of one case in a report, with its texts.
 const REPORT_ROW_BYTES: u64 = 800;
+/// A row of the positions while it is read: its text twice, where its cells end, its holding.
+const READ_ROW_BYTES: u64 = 160;
+/// What an allocator keeps beside what it was asked for: a tenth.
+const SLACK: u64 = 10;
 
 /// Shape of a job.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,6 +89,8 @@ pub struct Memory {
     pub pilot: u64,
     /// Brackets and tails.
     pub tails: u64,
+    /// Tables while the book is read, before anything else is there.
+    pub reading: u64,
     /// A tile of paths and what else the engine holds.
     pub engine: u64,
     /// Figures of all cases, and the report.
@@ -118,7 +124,10 @@ impl Memory {
         let shape = Shape::new(scenario, part);
         let mut memory = Self::without_engine(scenario, &shape);
         let left = allowed.map_or(u64::MAX, |allowed| {
-            allowed.saturating_sub(memory.book + memory.netting + memory.pilot_kept(&shape) + memory.tails)
+            let allowed = allowed - allowed / (SLACK + 1);
+            allowed.saturating_sub(
+                memory.results / 2 + memory.book + memory.netting + memory.pilot + memory.tails,
+            )
         });
         memory.engine = engine.working_bytes(&shape, left);
         match allowed {
@@ -147,6 +156,7 @@ impl Memory {
             netting: shape.entries() * 12 + shape.accounts * (8 + 4 * shape.horizons),
             pilot: 0,
             tails: shape.tails_bytes() + shape.accounts * shape.levels * size_of::<Bracket>() as u64,
+            reading: holdings as u64 * READ_ROW_BYTES,
             engine: 0,
             results: rows * (size_of::<AccountCase>() as u64 + REPORT_ROW_BYTES)
                 + shape.accounts * shape.levels * 2 * size_of::<TailEstimate>() as u64,
@@ -167,22 +177,29 @@ impl Memory {
 
     /// The most that a shard holds, which reports nothing.
     pub fn peak_of_shard(&self) -> u64 {
-        self.book + self.netting + self.pilot + self.tails + self.engine
+        let work = self.netting + self.pilot + self.tails + self.engine;
+        with_slack(self.book + work.max(self.reading))
     }
 
-    /// The most that is held at one time. The pilot's work ends before the engine's begins; its
-    /// kept paths stay, counted in `pilot`.
+    /// The most that is held at one time. Earlier cases' figures are part of the results, about
+    /// half of which are there while the last case is simulated; the rest is the report.
     pub fn peak(&self) -> u64 {
-        self.book + self.netting + (self.pilot + self.tails + self.engine).max(self.results)
+        let work = self.netting + self.pilot + self.tails + self.engine + self.results / 2;
+        with_slack(self.book + work.max(self.results).max(self.reading))
     }
+}
+
+fn with_slack(bytes: u64) -> u64 {
+    bytes + bytes / SLACK
 }
 
 impl fmt::Display for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "book {}, netting {}, pilot {}, tails {}, engine {}, results {}",
+            "book {}, reading it {}, netting {}, pilot {}, tails {}, engine {}, results {}",
             Bytes(self.book),
+            Bytes(self.reading),
             Bytes(self.netting),
             Bytes(self.pilot),
             Bytes(self.tails),

@@ -3,7 +3,7 @@
 
 use super::cpu::CpuEngine;
 use super::{BLOCK, Cube, FACTORS, Job, TailLevel};
-use crate::risk::Bracket;
+use crate::risk::{Bracket, largest};
 use crate::scenario::Precision;
 use crate::units::Confidence;
 
@@ -108,10 +108,8 @@ impl Pilot {
         let row_assets = row_assets(job);
         let engine = CpuEngine::new(Precision::F32);
         engine.losses_f32(job, &self.kept, tail_level.horizon, |account, losses| {
-            let mut worst: Vec<usize> = (0..paths).collect();
-            let count = count.min(worst.len());
-            worst.select_nth_unstable_by(count - 1, |&a, &b| losses[b].total_cmp(&losses[a]).then(a.cmp(&b)));
-            self.driver(job, &row_assets, tail_level.horizon, account, &worst[..count])
+            let worst = worst_paths(&losses[..paths], count.min(paths));
+            self.driver(job, &row_assets, tail_level.horizon, account, &worst)
         })
     }
 
@@ -144,6 +142,21 @@ impl Pilot {
         let mean_return = paths.iter().map(growth).sum::<f64>() / paths.len() as f64;
         Some(Driver { asset, share: loss / total, mean_return })
     }
+}
+
+/// The paths with the largest losses, ascending; of equal losses the first.
+fn worst_paths(losses: &[f32], count: usize) -> Vec<usize> {
+    let mut all = losses.to_vec();
+    let (_, &mut least, _) =
+        largest(&mut all, count).select_nth_unstable_by(count - 1, |a, b| b.total_cmp(a));
+    let above = losses.iter().filter(|loss| **loss > least).count();
+    let mut ties = count - above;
+    let mut is_worst = |&(_, loss): &(usize, &f32)| {
+        let tied = *loss == least && ties > 0;
+        ties -= usize::from(tied);
+        *loss > least || tied
+    };
+    losses.iter().enumerate().filter(|each| is_worst(each)).map(|(path, _)| path).collect()
 }
 
 /// What is known of a level's bracket.
