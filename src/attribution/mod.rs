@@ -171,7 +171,8 @@ impl Attributing<'_> {
             }
         }
         let whole = found.into_iter().collect::<Option<Vec<TailPaths>>>();
-        let whole = whole.ok_or_else(|| EngineFault::Device("a loss is not a number".to_owned()))?;
+        let whole = whole
+            .ok_or_else(|| EngineFault::Device("a tail has too few losses that are numbers".to_owned()))?;
         Ok(whole.chunks(levels).map(<[TailPaths]>::to_vec).collect())
     }
 

@@ -61,13 +61,15 @@ pub struct TailCollector {
     floor: f64,
     mass: f64,
     paths: Vec<TailPath>,
+    /// Paths with exactly the loss of the floor that were let go.
+    let_go: usize,
 }
 
 impl TailCollector {
     /// For a tail of `mass` paths. Losses below `floor` are left out from the start; where the
     /// tail reaches below it, [`TailCollector::finish`] says so.
     pub fn new(mass: f64, floor: f64) -> Self {
-        Self { floor, mass, paths: Vec::new() }
+        Self { floor, mass, paths: Vec::new(), let_go: 0 }
     }
 
     /// Losses below it cannot be in the tail.
@@ -85,7 +87,7 @@ impl TailCollector {
 
     /// The tail; `None` where too few losses lay above the floor.
     pub fn finish(mut self) -> Option<TailPaths> {
-        if self.paths.len() < self.rank() {
+        if self.paths.len() + self.let_go < self.rank() {
             return None;
         }
         let above = self.select();
@@ -102,9 +104,14 @@ impl TailCollector {
     fn select(&mut self) -> usize {
         let worst_first = |a: &TailPath, b: &TailPath| b.loss.total_cmp(&a.loss).then(a.path.cmp(&b.path));
         self.paths.sort_unstable_by(worst_first);
-        let end = self.paths[self.rank() - 1].loss;
+        // Those that were let go stand at the floor, behind all that are kept.
+        let end = self.paths.get(self.rank() - 1).map_or(self.floor, |path| path.loss);
         let above = self.paths.partition_point(|path| path.loss > end);
         let to = self.paths.partition_point(|path| path.loss >= end);
+        if end > self.floor {
+            self.let_go = 0;
+        }
+        self.let_go += to.saturating_sub(above + KEPT_AT_END);
         self.paths.truncate(to.min(above + KEPT_AT_END));
         self.floor = end;
         above
@@ -151,6 +158,28 @@ mod tests {
                 let from_tail = collect(&losses, mass, tail.value_at_risk()).unwrap();
                 assert_eq!(from_tail, tail);
             }
+        }
+    }
+
+    /// However many paths stand at the tail's end, and wherever the stream stops.
+    #[test]
+    fn an_atom_is_kept_in_part() {
+        for n in (2000..9000).step_by(345) {
+            let mass = 0.1 * n as f64;
+            // One path in a hundred loses more, 80 % lose exactly 1.
+            let loss = |i: usize| if i % 100 == 7 { 2.0 + i as f64 } else { f64::from(u8::from(i % 5 != 0)) };
+            let losses: Vec<f64> = (0..n).map(loss).collect();
+            let tail = collect(&losses, mass, f64::NEG_INFINITY).unwrap();
+            let worse = losses.iter().filter(|loss| **loss > 1.0).count();
+            assert_eq!(
+                (tail.value_at_risk(), tail.above, tail.paths.len()),
+                (1.0, worse, worse + KEPT_AT_END)
+            );
+            let first = losses.iter().position(|loss| *loss == 1.0).unwrap();
+            assert_eq!(tail.paths[worse].path, first as u64);
+            let sum: f64 = losses.iter().filter(|loss| **loss > 1.0).sum();
+            let truth = (sum + mass - worse as f64) / mass;
+            assert!((tail.mean() / truth - 1.0).abs() < 1e-12);
         }
     }
 
