@@ -12,7 +12,7 @@ use crate::scenario::{self, Precision, Scenario};
 /// Path counts around blocks, subgroups, and the limit of a fold.
 const COUNTS: [u64; 6] = [1, 63, 64, 65, 345, 65_537];
 
-fn engine(options: GpuOptions) -> Option<GpuEngine> {
+pub fn engine(options: GpuOptions) -> Option<GpuEngine> {
     match GpuEngine::with_options(options) {
         Ok(engine) => {
             eprintln!("adapter: {:?}", engine.adapter());
