@@ -6,4 +6,5 @@ mod fail_if;
 mod fuzz;
 mod inputs;
 mod output;
+mod quotes;
 mod subcommands;
