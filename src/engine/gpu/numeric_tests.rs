@@ -135,8 +135,8 @@ fn inputs() -> Vec<[u32; INPUTS]> {
         let bits = |word: u32, from: u32, to: u32| f32::from_bits((from << 23) + word % ((to - from) << 23));
         let one = 1.0f32;
         let near_one = [one.next_down(), one, one.next_up(), 0.5, 2.0, std::f32::consts::FRAC_1_SQRT_2];
-        let exponent = if i % 4 == 0 { (unit(x) - 0.5) * 0.01 } else { (unit(x) - 0.5) * 180.0 };
-        let above = if i % 2 == 0 { unit(l) as f32 - one.next_down() } else { bits(l, 1, 252) };
+        let exponent = if i.is_multiple_of(4) { (unit(x) - 0.5) * 0.01 } else { (unit(x) - 0.5) * 180.0 };
+        let above = if i.is_multiple_of(2) { unit(l) as f32 - one.next_down() } else { bits(l, 1, 252) };
         let [c0, c1, c2, c3] = counter;
         [
             c0,

@@ -3,6 +3,11 @@
 //! The engine's claims stand at [`Real`]. Where the reference is `std` in the same precision, its
 //! own error is added: up to 1 ulp, which every common C library keeps for these functions.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "exact residuals want a fused product; nothing here reaches a figure"
+)]
+
 use super::measure::{Claim, Unit, both_signs, holds, sweep_f32, sweep_f64, words};
 use crate::numeric::Real;
 
