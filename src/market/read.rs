@@ -92,7 +92,8 @@ fn read_market(m: &Mapping<'_>, folder: &Path) -> Option<Market> {
         append(at, quotes::read(&table, assets.as_ref()?, as_of?, rate))
     });
     let (as_of, mut assets, common_jumps) = (as_of?, assets?, common_jumps?);
-    (forwards?, surfaces?);
+    forwards?;
+    surfaces?;
     for (index, surface) in quoted?.unwrap_or_default() {
         assets[index].surface = surface;
     }

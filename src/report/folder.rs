@@ -9,7 +9,7 @@ use super::document::Document;
 use super::manifest::FileHash;
 use super::{attribution, csv, parquet};
 
-/// Files of a folder, in the order in which they are written; those of [`OPTIONAL`] where there is
+/// Files of a folder, in the order in which they are written; those of `OPTIONAL` where there is
 /// an attribution.
 pub const FILES: [&str; 6] =
     ["results.csv", "results.parquet", "attribution.csv", "worst_paths.csv", "summary.json", "manifest.json"];

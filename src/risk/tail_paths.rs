@@ -167,7 +167,9 @@ mod tests {
         for n in (2000..9000).step_by(345) {
             let mass = 0.1 * n as f64;
             // One path in a hundred loses more, 80 % lose exactly 1.
-            let loss = |i: usize| if i % 100 == 7 { 2.0 + i as f64 } else { f64::from(u8::from(i % 5 != 0)) };
+            let loss = |i: usize| {
+                if i % 100 == 7 { 2.0 + i as f64 } else { f64::from(u8::from(!i.is_multiple_of(5))) }
+            };
             let losses: Vec<f64> = (0..n).map(loss).collect();
             let tail = collect(&losses, mass, f64::NEG_INFINITY).unwrap();
             let worse = losses.iter().filter(|loss| **loss > 1.0).count();
