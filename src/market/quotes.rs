@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 
 use super::read::{MAX_VOLATILITY, asset_of, expiry_of};
-use super::svi_fit::{Point, fit};
-use super::{Asset, SurfaceSlice};
+use super::svi_fit::{Point, fit, settle};
+use super::{Asset, SurfaceSlice, SviSlice};
 use crate::fault::Faults;
 use crate::numeric::Real;
 use crate::table::{Row, Table, required};
@@ -214,11 +214,23 @@ fn fit_surface(
     chains: &[(&Chain, f64, f64)],
     faults: &mut Faults,
 ) -> Vec<SurfaceSlice> {
+    let points: Vec<Vec<Point>> = chains.iter().map(|(chain, forward, _)| points(chain, *forward)).collect();
+    // From the latest expiry down, each below the next; then up, each above the one before.
+    let mut fitted: Vec<SviSlice> = Vec::new();
+    for (index, (chain, _, years)) in chains.iter().enumerate().rev() {
+        let after = chains.get(index + 1).map(|(next, _, _)| next.expiry);
+        let given = asset.surface.iter().find(|slice| slice.expiry > chain.expiry);
+        let given = given.filter(|slice| after.is_none_or(|after| slice.expiry < after));
+        let later = given.map(|slice| &slice.svi).or(fitted.last());
+        fitted.push(fit(&points[index], *years, later));
+    }
+    fitted.reverse();
     let mut surface: Vec<SurfaceSlice> = Vec::new();
     let mut given = asset.surface.iter().peekable();
     // The chain whose slice is the last of the surface, if a chain made it.
     let mut last: Option<&Chain> = None;
-    for next in chains.iter().map(Some).chain([None]) {
+    for index in 0..=chains.len() {
+        let next = chains.get(index);
         let is_before = |slice: &&SurfaceSlice| next.is_none_or(|(chain, _, _)| slice.expiry < chain.expiry);
         while let Some(slice) = given.next_if(is_before) {
             if let (Some(chain), Some(before)) = (last, surface.last())
@@ -235,17 +247,9 @@ fn fit_surface(
             surface.push(slice.clone());
             last = None;
         }
-        let Some(&(chain, forward, years)) = next else { continue };
-        let points: Vec<Point> = chain
-            .quotes
-            .iter()
-            .map(|q| Point {
-                log_moneyness: (q.strike / forward).ln(),
-                volatility: 0.5 * (q.bid + q.ask),
-                half_width: 0.5 * (q.ask - q.bid),
-            })
-            .collect();
-        let fit = fit(&points, years, surface.last().map(|slice| &slice.svi));
+        let Some(&(chain, _, years)) = next else { continue };
+        let before = surface.last().map(|slice| &slice.svi);
+        let fit = settle(&fitted[index], &points[index], years, before);
         if !(fit.rmse_volatility <= RMSE_MOST) {
             let found =
                 format!("quotes of {} for {} with rmse {:.2}", asset.name, chain.expiry, fit.rmse_volatility);
@@ -261,6 +265,15 @@ fn fit_surface(
         last = Some(chain);
     }
     surface
+}
+
+fn points(chain: &Chain, forward: f64) -> Vec<Point> {
+    let point = |q: &Quote| Point {
+        log_moneyness: (q.strike / forward).ln(),
+        volatility: 0.5 * (q.bid + q.ask),
+        half_width: 0.5 * (q.ask - q.bid),
+    };
+    chain.quotes.iter().map(point).collect()
 }
 
 #[cfg(test)]
