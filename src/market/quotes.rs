@@ -398,7 +398,8 @@ mod tests {
     fn quotes_that_no_slice_fits_are_refused() {
         let row = |i: u32| {
             let (strike, volatility) = (20_000 + 30_000 * i, if i % 2 == 0 { 0.4 } else { 1.2 });
-            format!("BTC,2026-03-27T08:00:00Z,{strike},{},{}", volatility - 0.35, volatility + 0.35)
+            // A bid next to nothing: neither spread can be sold for a gain.
+            format!("BTC,2026-03-27T08:00:00Z,{strike},0.05,{}", 2.0 * volatility - 0.05)
         };
         let found = messages(&(0..8).map(row).collect::<Vec<_>>());
         assert_eq!(found.len(), 1, "{found:#?}");
@@ -413,14 +414,32 @@ mod tests {
             message.contains("quotes.csv:2: expiry: found an expiry of BTC that has a surface"),
             "{message}"
         );
-        // Quotes among surfaces of other expiries join them in order.
+        // Quotes beside surfaces of other expiries join them in order.
         let mut mixed = market();
         let expiry: Timestamp = "2026-03-27T08:00:00Z".parse().unwrap();
         mixed.assets[0].surface.retain(|slice| slice.expiry < expiry);
         let had = mixed.assets[0].surface.len();
-        let flat = read_text(&mixed, &text.replace("0.595,0.605", "0.7,0.8")).unwrap();
-        assert_eq!((flat[0].0, flat[0].1.len()), (0, had + 1));
-        assert_eq!(flat[0].1[had].expiry, expiry);
+        let whole = market();
+        let slice = whole.assets[0].slice(expiry).unwrap();
+        let read =
+            read_text(&mixed, &(HEADER.to_owned() + &rows_of(&whole, &whole.assets[0], slice))).unwrap();
+        assert_eq!((read[0].0, read[0].1.len()), (0, had + 1));
+        assert_eq!(read[0].1[had].expiry, expiry);
+        assert!((read[0].1[had].svi.a - slice.svi.a).abs() < 1e-6);
+    }
+
+    /// Quotes of a slice, two in a hundred wide.
+    fn rows_of(market: &Market, asset: &Asset, slice: &SurfaceSlice) -> String {
+        let years = Years::between(market.as_of, slice.expiry).unwrap().get();
+        let forward = asset.forward(market.as_of, slice.expiry, 0.0).unwrap();
+        let deviation = slice.svi.volatility(0.0, years) * years.sqrt();
+        let row = |i: i32| {
+            let k = 0.2 * f64::from(i) * deviation;
+            let volatility = slice.svi.volatility(k, years);
+            let (strike, bid, ask) = (forward * k.exp(), volatility * 0.99, volatility * 1.01);
+            format!("{},{},{strike},{bid},{ask}\n", asset.name, slice.expiry)
+        };
+        (-12..=12).map(row).collect()
     }
 
     #[test]
@@ -429,16 +448,7 @@ mod tests {
         let mut text = HEADER.to_owned();
         for asset in &market.assets {
             for slice in &asset.surface {
-                let years = Years::between(market.as_of, slice.expiry).unwrap().get();
-                let forward = asset.forward(market.as_of, slice.expiry, 0.0).unwrap();
-                let deviation = slice.svi.volatility(0.0, years) * years.sqrt();
-                for i in -12..=12 {
-                    let k = 0.2 * f64::from(i) * deviation;
-                    let volatility = slice.svi.volatility(k, years);
-                    let strike = forward * k.exp();
-                    let (bid, ask) = (volatility * 0.99, volatility * 1.01);
-                    text += &format!("{},{},{strike},{bid},{ask}\n", asset.name, slice.expiry);
-                }
+                text += &rows_of(&market, asset, slice);
             }
         }
         let read = read_text(&bare(), &text).unwrap_or_else(|faults| panic!("{faults}"));
