@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 
 use super::read::{MAX_VOLATILITY, asset_of, expiry_of};
-use super::svi_fit::{Point, fit};
-use super::{Asset, SurfaceSlice};
+use super::svi_fit::{Point, fit, settle};
+use super::{Asset, SurfaceSlice, SviSlice};
 use crate::fault::Faults;
 use crate::numeric::Real;
 use crate::table::{Row, Table, required};
@@ -214,11 +214,23 @@ fn fit_surface(
     chains: &[(&Chain, f64, f64)],
     faults: &mut Faults,
 ) -> Vec<SurfaceSlice> {
+    let points: Vec<Vec<Point>> = chains.iter().map(|(chain, forward, _)| points(chain, *forward)).collect();
+    // From the latest expiry down, each below the next; then up, each above the one before.
+    let mut fitted: Vec<SviSlice> = Vec::new();
+    for (index, (chain, _, years)) in chains.iter().enumerate().rev() {
+        let after = chains.get(index + 1).map(|(next, _, _)| next.expiry);
+        let given = asset.surface.iter().find(|slice| slice.expiry > chain.expiry);
+        let given = given.filter(|slice| after.is_none_or(|after| slice.expiry < after));
+        let later = given.map(|slice| &slice.svi).or(fitted.last());
+        fitted.push(fit(&points[index], *years, later));
+    }
+    fitted.reverse();
     let mut surface: Vec<SurfaceSlice> = Vec::new();
     let mut given = asset.surface.iter().peekable();
     // The chain whose slice is the last of the surface, if a chain made it.
     let mut last: Option<&Chain> = None;
-    for next in chains.iter().map(Some).chain([None]) {
+    for index in 0..=chains.len() {
+        let next = chains.get(index);
         let is_before = |slice: &&SurfaceSlice| next.is_none_or(|(chain, _, _)| slice.expiry < chain.expiry);
         while let Some(slice) = given.next_if(is_before) {
             if let (Some(chain), Some(before)) = (last, surface.last())
@@ -235,17 +247,9 @@ fn fit_surface(
             surface.push(slice.clone());
             last = None;
         }
-        let Some(&(chain, forward, years)) = next else { continue };
-        let points: Vec<Point> = chain
-            .quotes
-            .iter()
-            .map(|q| Point {
-                log_moneyness: (q.strike / forward).ln(),
-                volatility: 0.5 * (q.bid + q.ask),
-                half_width: 0.5 * (q.ask - q.bid),
-            })
-            .collect();
-        let fit = fit(&points, years, surface.last().map(|slice| &slice.svi));
+        let Some(&(chain, _, years)) = next else { continue };
+        let before = surface.last().map(|slice| &slice.svi);
+        let fit = settle(&fitted[index], &points[index], years, before);
         if !(fit.rmse_volatility <= RMSE_MOST) {
             let found =
                 format!("quotes of {} for {} with rmse {:.2}", asset.name, chain.expiry, fit.rmse_volatility);
@@ -261,6 +265,15 @@ fn fit_surface(
         last = Some(chain);
     }
     surface
+}
+
+fn points(chain: &Chain, forward: f64) -> Vec<Point> {
+    let point = |q: &Quote| Point {
+        log_moneyness: (q.strike / forward).ln(),
+        volatility: 0.5 * (q.bid + q.ask),
+        half_width: 0.5 * (q.ask - q.bid),
+    };
+    chain.quotes.iter().map(point).collect()
 }
 
 #[cfg(test)]
@@ -384,8 +397,14 @@ mod tests {
     #[test]
     fn quotes_that_no_slice_fits_are_refused() {
         let row = |i: u32| {
+<<<<<<< HEAD
             let (strike, volatility) = (20_000 + 30_000 * i, if i & 1 == 0 { 0.4 } else { 1.2 });
             format!("BTC,2026-03-27T08:00:00Z,{strike},{},{}", volatility - 0.35, volatility + 0.35)
+=======
+            let (strike, volatility) = (20_000 + 30_000 * i, if i % 2 == 0 { 0.4 } else { 1.2 });
+            // A bid next to nothing: neither spread can be sold for a gain.
+            format!("BTC,2026-03-27T08:00:00Z,{strike},0.05,{}", 2.0 * volatility - 0.05)
+>>>>>>> quotes
         };
         let found = messages(&(0..8).map(row).collect::<Vec<_>>());
         assert_eq!(found.len(), 1, "{found:#?}");
@@ -400,14 +419,32 @@ mod tests {
             message.contains("quotes.csv:2: expiry: found an expiry of BTC that has a surface"),
             "{message}"
         );
-        // Quotes among surfaces of other expiries join them in order.
+        // Quotes beside surfaces of other expiries join them in order.
         let mut mixed = market();
         let expiry: Timestamp = "2026-03-27T08:00:00Z".parse().unwrap();
         mixed.assets[0].surface.retain(|slice| slice.expiry < expiry);
         let had = mixed.assets[0].surface.len();
-        let flat = read_text(&mixed, &text.replace("0.595,0.605", "0.7,0.8")).unwrap();
-        assert_eq!((flat[0].0, flat[0].1.len()), (0, had + 1));
-        assert_eq!(flat[0].1[had].expiry, expiry);
+        let whole = market();
+        let slice = whole.assets[0].slice(expiry).unwrap();
+        let read =
+            read_text(&mixed, &(HEADER.to_owned() + &rows_of(&whole, &whole.assets[0], slice))).unwrap();
+        assert_eq!((read[0].0, read[0].1.len()), (0, had + 1));
+        assert_eq!(read[0].1[had].expiry, expiry);
+        assert!((read[0].1[had].svi.a - slice.svi.a).abs() < 1e-6);
+    }
+
+    /// Quotes of a slice, two in a hundred wide.
+    fn rows_of(market: &Market, asset: &Asset, slice: &SurfaceSlice) -> String {
+        let years = Years::between(market.as_of, slice.expiry).unwrap().get();
+        let forward = asset.forward(market.as_of, slice.expiry, 0.0).unwrap();
+        let deviation = slice.svi.volatility(0.0, years) * years.sqrt();
+        let row = |i: i32| {
+            let k = 0.2 * f64::from(i) * deviation;
+            let volatility = slice.svi.volatility(k, years);
+            let (strike, bid, ask) = (forward * k.exp(), volatility * 0.99, volatility * 1.01);
+            format!("{},{},{strike},{bid},{ask}\n", asset.name, slice.expiry)
+        };
+        (-12..=12).map(row).collect()
     }
 
     #[test]
@@ -416,16 +453,7 @@ mod tests {
         let mut text = HEADER.to_owned();
         for asset in &market.assets {
             for slice in &asset.surface {
-                let years = Years::between(market.as_of, slice.expiry).unwrap().get();
-                let forward = asset.forward(market.as_of, slice.expiry, 0.0).unwrap();
-                let deviation = slice.svi.volatility(0.0, years) * years.sqrt();
-                for i in -12..=12 {
-                    let k = 0.2 * f64::from(i) * deviation;
-                    let volatility = slice.svi.volatility(k, years);
-                    let strike = forward * k.exp();
-                    let (bid, ask) = (volatility * 0.99, volatility * 1.01);
-                    text += &format!("{},{},{strike},{bid},{ask}\n", asset.name, slice.expiry);
-                }
+                text += &rows_of(&market, asset, slice);
             }
         }
         let read = read_text(&bare(), &text).unwrap_or_else(|faults| panic!("{faults}"));

@@ -44,13 +44,15 @@ struct Target {
     weight: f64,
 }
 
-/// The slice nearest to `points`, of which there must be at least one, that is free of arbitrage.
+/// The slice nearest to `points`, of which there must be at least one, that is free of butterfly
+/// arbitrage and nowhere above `later`.
 ///
-/// Each quote counts by the inverse of its squared half-width. Where the nearest slice has butterfly
-/// arbitrage, the search is repeated with every candidate blended in total variance with the flat
-/// slice at the mean of the quotes, by the least share that passes. Where the result falls below
-/// `earlier`, its `a` is raised by the least that passes.
-pub fn fit(points: &[Point], years: f64, earlier: Option<&SviSlice>) -> Fit {
+/// Each quote counts by the inverse of its squared half-width. Where the nearest slice does not pass,
+/// the search is repeated with every candidate blended in total variance with a flat slice (the mean
+/// of the quotes, or the least of `later` where that is lower) by the least share that passes. Fit
+/// the latest expiry first: its quotes reach furthest, and know the wings that those of a short life
+/// can only guess.
+pub fn fit(points: &[Point], years: f64, later: Option<&SviSlice>) -> SviSlice {
     let targets: Vec<Target> = points
         .iter()
         .map(|p| {
@@ -63,21 +65,37 @@ pub fn fit(points: &[Point], years: f64, earlier: Option<&SviSlice>) -> Fit {
             }
         })
         .collect();
-    let total: f64 = targets.iter().map(|t| t.weight).sum();
-    let flat = targets.iter().map(|t| t.weight * t.w).sum::<f64>() / total;
+    let least = later.map_or(f64::INFINITY, |later| {
+        later.a + later.b * later.sigma * (1.0 - later.rho * later.rho).sqrt()
+    });
+    let flat = mean_variance(&targets).min(least);
     let bounds = Bounds::of(&targets);
+    let passing = |slice: SviSlice| {
+        let is_below = later.is_none_or(|later| later.check_after(&slice).is_ok());
+        (slice.check().is_ok() && is_below).then_some(slice)
+    };
 
     let slice_at = |x: [f64; 2]| bounds.holds(x).then(|| linear_fit(&targets, x[0], x[1].exp())).flatten();
-    let free = search(&bounds, |x| slice_at(x).map_or(f64::INFINITY, |slice| misfit(&targets, &slice)));
-    let mut slice = slice_at(free);
-    if slice.is_some_and(|slice| slice.check().is_err()) {
-        let passing = |x| slice_at(x).map(|slice| admissible(&slice, flat, None, 12));
-        let best = search(&bounds, |x| passing(x).map_or(f64::INFINITY, |slice| misfit(&targets, &slice)));
-        slice = slice_at(best);
+    let judged = |slice: Option<SviSlice>| slice.map_or(f64::INFINITY, |slice| misfit(&targets, &slice));
+    let free = slice_at(search(&bounds, 400, |x| judged(slice_at(x))));
+    if let Some(slice) = free.and_then(passing) {
+        return slice;
     }
-    let slice = slice.unwrap_or(SviSlice { a: flat, b: 0.0, rho: 0.0, m: 0.0, sigma: 1.0 });
-    let svi = admissible(&slice, flat, earlier, 40);
+    let blended = |x, halvings| slice_at(x).map(|slice| blend(&slice, flat, passing, halvings));
+    // Fewer rounds: a candidate costs more here, and its blend is known to a thousandth only.
+    let best = search(&bounds, 60, |x| judged(blended(x, 10)));
+    blended(best, 40).unwrap_or(level(flat))
+}
 
+/// `slice` raised in `a` by the least that takes it nowhere below `earlier`, and how far it then is
+/// from the quotes. Should raising it make a butterfly, it is blended with its own level first.
+pub fn settle(slice: &SviSlice, points: &[Point], years: f64, earlier: Option<&SviSlice>) -> Fit {
+    let flat = points.iter().map(|p| p.volatility * p.volatility * years).sum::<f64>() / points.len() as f64;
+    let passing = |slice: SviSlice| {
+        let slice = earlier.map_or(slice, |earlier| raised(slice, flat, earlier));
+        slice.check().is_ok().then_some(slice)
+    };
+    let svi = blend(slice, flat, passing, 40);
     let errors = points.iter().map(|p| (svi.volatility(p.log_moneyness, years) - p.volatility).abs());
     let squares: f64 = errors.clone().map(|e| e * e).sum();
     Fit {
@@ -85,6 +103,15 @@ pub fn fit(points: &[Point], years: f64, earlier: Option<&SviSlice>) -> Fit {
         rmse_volatility: (squares / points.len() as f64).sqrt(),
         max_error_volatility: errors.fold(0.0, f64::max),
     }
+}
+
+fn mean_variance(targets: &[Target]) -> f64 {
+    let total: f64 = targets.iter().map(|t| t.weight).sum();
+    targets.iter().map(|t| t.weight * t.w).sum::<f64>() / total
+}
+
+fn level(variance: f64) -> SviSlice {
+    SviSlice { a: variance, b: 0.0, rho: 0.0, m: 0.0, sigma: 1.0 }
 }
 
 fn misfit(targets: &[Target], slice: &SviSlice) -> f64 {
@@ -150,23 +177,29 @@ fn linear_fit(targets: &[Target], m: f64, sigma: f64) -> Option<SviSlice> {
     (a.is_finite() && slice.b.is_finite()).then_some(slice)
 }
 
-/// `slice` with the least share of the flat slice, and raised by the least, so that it passes both
-/// checks. A flat slice, raised, passes always.
-fn admissible(slice: &SviSlice, flat: f64, earlier: Option<&SviSlice>, halvings: u32) -> SviSlice {
+/// What `passing` makes of `slice` with the least share of the flat slice that passes; the flat slice
+/// must.
+fn blend(
+    slice: &SviSlice,
+    flat: f64,
+    passing: impl Fn(SviSlice) -> Option<SviSlice>,
+    halvings: u32,
+) -> SviSlice {
     let with = |share: f64| {
-        let blend = SviSlice { a: slice.a + share * (flat - slice.a), b: (1.0 - share) * slice.b, ..*slice };
-        earlier.map_or(blend, |earlier| raised(blend, flat, earlier))
+        passing(SviSlice { a: slice.a + share * (flat - slice.a), b: (1.0 - share) * slice.b, ..*slice })
     };
-    let whole = with(0.0);
-    if whole.check().is_ok() {
+    if let Some(whole) = with(0.0) {
         return whole;
     }
-    let (mut low, mut high) = (0.0, 1.0);
+    let (mut low, mut high, mut best) = (0.0, 1.0, with(1.0));
     for _ in 0..halvings {
         let middle = 0.5 * (low + high);
-        if with(middle).check().is_ok() { high = middle } else { low = middle }
+        match with(middle) {
+            Some(slice) => (high, best) = (middle, Some(slice)),
+            None => low = middle,
+        }
     }
-    with(high)
+    best.unwrap_or(level(flat))
 }
 
 fn raised(slice: SviSlice, flat: f64, earlier: &SviSlice) -> SviSlice {
@@ -206,7 +239,7 @@ impl Bounds {
 }
 
 /// The least of `cost` over `m` and `ln sigma`: descents from the best three points of a coarse grid.
-fn search(bounds: &Bounds, cost: impl Fn([f64; 2]) -> f64) -> [f64; 2] {
+fn search(bounds: &Bounds, rounds: u32, cost: impl Fn([f64; 2]) -> f64) -> [f64; 2] {
     let mut starts: Vec<(f64, [f64; 2])> = Vec::new();
     for place in [-0.25, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25] {
         for width in [0.02, 0.06, 0.2, 0.6, 1.8] {
@@ -217,18 +250,23 @@ fn search(bounds: &Bounds, cost: impl Fn([f64; 2]) -> f64) -> [f64; 2] {
     starts.sort_by(|x, y| x.0.total_cmp(&y.0));
     let descend = |&(_, x): &(f64, [f64; 2])| {
         // The second descent starts anew where the first has stopped: its simplex may have collapsed.
-        let (_, x) = nelder_mead(&cost, x, [0.1 * bounds.span, 0.3]);
-        nelder_mead(&cost, x, [0.01 * bounds.span, 0.03])
+        let (_, x) = nelder_mead(&cost, rounds, x, [0.1 * bounds.span, 0.3]);
+        nelder_mead(&cost, rounds, x, [0.01 * bounds.span, 0.03])
     };
     let ends = starts.iter().take(3).map(descend);
     ends.min_by(|x, y| x.0.total_cmp(&y.0)).map_or(starts[0].1, |(_, x)| x)
 }
 
 /// Nelder and Mead (1965) in two dimensions, with the usual factors 1, 2, 1/2 and 1/2.
-fn nelder_mead(cost: impl Fn([f64; 2]) -> f64, start: [f64; 2], step: [f64; 2]) -> (f64, [f64; 2]) {
+fn nelder_mead(
+    cost: impl Fn([f64; 2]) -> f64,
+    rounds: u32,
+    start: [f64; 2],
+    step: [f64; 2],
+) -> (f64, [f64; 2]) {
     let at = |x: [f64; 2]| (cost(x), x);
     let mut simplex = [at(start), at([start[0] + step[0], start[1]]), at([start[0], start[1] + step[1]])];
-    for _ in 0..400 {
+    for _ in 0..rounds {
         simplex.sort_by(|x, y| x.0.total_cmp(&y.0));
         let [best, good, worst] = simplex;
         let size = [0, 1].map(|i| (worst.1[i] - best.1[i]).abs().max((good.1[i] - best.1[i]).abs()));
@@ -275,6 +313,10 @@ mod tests {
                 Point { log_moneyness, volatility, half_width: 0.005 }
             })
             .collect()
+    }
+
+    fn fit(points: &[Point], years: f64, earlier: Option<&SviSlice>) -> Fit {
+        settle(&super::fit(points, years, None), points, years, earlier)
     }
 
     const SLICES: [(SviSlice, f64, f64); 4] = [
@@ -344,6 +386,17 @@ mod tests {
         assert!((raised.a - earlier.a).abs() < 1e-6, "{raised:?}");
         let below = SviSlice { a: slice.a - 0.001, ..slice };
         assert!((fit(&points, years, Some(&below)).svi.a - slice.a).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_later_slice_holds_the_wings_down() {
+        let (slice, years, _) = SLICES[2];
+        let later = SviSlice { a: 0.003, b: 0.03, rho: -0.3, m: 0.0, sigma: 0.1 };
+        // Noise over a short reach would make steep wings.
+        let points = quotes(&slice, years, 0.03, |i| 0.01 * (2.4 * (i * i) as f64).sin());
+        let held = settle(&super::fit(&points, years, Some(&later)), &points, years, None);
+        assert_eq!((held.svi.check(), later.check_after(&held.svi)), (Ok(()), Ok(())));
+        assert!(held.rmse_volatility < 0.01, "{held:?}");
     }
 
     #[test]
