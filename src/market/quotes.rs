@@ -397,14 +397,9 @@ mod tests {
     #[test]
     fn quotes_that_no_slice_fits_are_refused() {
         let row = |i: u32| {
-<<<<<<< HEAD
-            let (strike, volatility) = (20_000 + 30_000 * i, if i & 1 == 0 { 0.4 } else { 1.2 });
-            format!("BTC,2026-03-27T08:00:00Z,{strike},{},{}", volatility - 0.35, volatility + 0.35)
-=======
             let (strike, volatility) = (20_000 + 30_000 * i, if i % 2 == 0 { 0.4 } else { 1.2 });
             // A bid next to nothing: neither spread can be sold for a gain.
             format!("BTC,2026-03-27T08:00:00Z,{strike},0.05,{}", 2.0 * volatility - 0.05)
->>>>>>> quotes
         };
         let found = messages(&(0..8).map(row).collect::<Vec<_>>());
         assert_eq!(found.len(), 1, "{found:#?}");
