@@ -8,8 +8,8 @@ use std::path::Path;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 
-use shortfall::engine::cpu::{CpuEngine, Cube};
-use shortfall::engine::{Engine, Job, Pilot};
+use shortfall::engine::cpu::CpuEngine;
+use shortfall::engine::{Cube, Engine, Job, Pilot};
 use shortfall::risk::{Bracket, Tail};
 use shortfall::run;
 use shortfall::scenario::{self, Precision};

@@ -9,26 +9,39 @@
 
 override WORKGROUP: u32 = 64u;
 
+/// Paths of an invocation, a workgroup apart: a row is read once for all of them.
+const ROW_PATHS: u32 = 4u;
+
 @compute @workgroup_size(WORKGROUP)
 fn revalue(
-    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
     @builtin(num_workgroups) grid: vec3<u32>,
 ) {
-    let item = id.y + id.z * grid.y;
-    if id.x >= params.paths || item >= params.rows {
+    let item = group.y + group.z * grid.y;
+    if item >= params.rows {
         return;
     }
-    let path = in_order(id.x, params.paths);
     let index = in_order(item, params.rows);
     let row = rows[index];
-    let profit = profit_of(row, path);
-    if params.numeraire != NONE {
-        let growth = quantity(row.curve, 5u, path);
-        let inverse_price = quantity(row.curve, 6u, path);
-        pnl[index * params.stride + path] = mul(add(profit, -mul(row.market_value, growth)), inverse_price);
-    } else {
-        pnl[index * params.stride + path] = profit;
+    for (var k = 0u; k < ROW_PATHS; k++) {
+        let turn = (group.x * ROW_PATHS + k) * WORKGROUP + lane;
+        if turn < params.paths {
+            let path = in_order(turn, params.paths);
+            pnl[index * params.stride + path] = reported(row, path);
+        }
     }
+}
+
+/// The profit in the unit of the report.
+fn reported(row: Row, path: u32) -> f32 {
+    let profit = profit_of(row, path);
+    if params.numeraire == NONE {
+        return profit;
+    }
+    let growth = quantity(row.curve, 5u, path);
+    let inverse_price = quantity(row.curve, 6u, path);
+    return mul(add(profit, -mul(row.market_value, growth)), inverse_price);
 }
 
 fn quantity(curve: u32, index: u32, path: u32) -> f32 {

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use crate::attribution::{Attributing, Attribution};
 use crate::engine::{self, BLOCK, DeviceReport, Driver, Engine, EngineFault, Job, JobInput, Pilot};
 use crate::instrument::{UnitValue, ValueFault};
 use crate::margin::{self, AccountValue, Margin};
@@ -66,6 +67,8 @@ pub struct AccountCase {
     pub margin: Margin,
     /// What costs most in the tail of the maintenance level; estimated from the pilot's paths.
     pub driver: Option<Driver>,
+    /// What its Expected Shortfall is made of, where it was asked for.
+    pub attribution: Option<Attribution>,
 }
 
 /// What a run tells while it goes on.
@@ -201,7 +204,7 @@ pub fn levels(scenario: &Scenario) -> [(Years, Confidence); 2] {
 /// The job of a scenario in a market, for engines and comparisons.
 pub fn job(scenario: &Scenario, market: &Market) -> Result<Job, String> {
     let units = value_instruments(scenario, market)?;
-    job_of(scenario, market, &scenario.portfolio, &units)
+    job_after(scenario, market, &units, &units).map(|(_, job)| job)
 }
 
 fn job_of(
@@ -224,33 +227,44 @@ fn job_of(
     engine::build(&input).map_err(|fault| fault.to_string())
 }
 
-/// The job of a case, with its value of each instrument of the portfolio.
+/// The portfolio carried into the market of a case, with the value of each of its instruments.
+struct Carried {
+    portfolio: Portfolio,
+    units: Vec<UnitValue>,
+}
+
+/// A case ready to simulate: the value of each instrument of the scenario's portfolio, the
+/// portfolio carried into its market, and the job.
 fn prepare(
     scenario: &Scenario,
     market: &Market,
     base_units: &[UnitValue],
-) -> Result<(Vec<UnitValue>, Job), String> {
+) -> Result<(Vec<UnitValue>, Carried, Job), String> {
     let units = value_instruments(scenario, market)?;
-    let job = job_after(scenario, market, base_units, &units)?;
-    Ok((units, job))
+    let (carried, job) = job_after(scenario, market, base_units, &units)?;
+    Ok((units, carried, job))
 }
 
 /// The job of a case; 0 is the base case.
 pub fn case_job(scenario: &Scenario, case: usize) -> Result<Job, String> {
     let base_units = value_instruments(scenario, &scenario.market)?;
-    prepare(scenario, &case_market(scenario, case), &base_units).map(|(_, job)| job)
+    prepare(scenario, &case_market(scenario, case), &base_units).map(|(.., job)| job)
 }
 
-/// The portfolio carried into the market of a case.
+/// The job of a case and its portfolio.
 fn job_after(
     scenario: &Scenario,
     market: &Market,
     base: &[UnitValue],
     now: &[UnitValue],
-) -> Result<Job, String> {
-    let portfolio = scenario.portfolio.carried(market, base, now);
+) -> Result<(Carried, Job), String> {
+    let mut portfolio = scenario.portfolio.carried(market, base, now);
+    if let Some(asset) = scenario.reporting_asset {
+        portfolio.hold_cash(asset);
+    }
     let units = value_all(&portfolio, market)?;
-    job_of(scenario, market, &portfolio, &units)
+    let job = job_of(scenario, market, &portfolio, &units)?;
+    Ok((Carried { portfolio, units }, job))
 }
 
 fn value_instruments(scenario: &Scenario, market: &Market) -> Result<Vec<UnitValue>, String> {
@@ -281,7 +295,7 @@ fn run_case(
         elapsed: Duration::ZERO,
         accounts: Ok(Vec::new()),
     };
-    let (units, job) = match prepare(scenario, &market, base_units) {
+    let (units, carried, job) = match prepare(scenario, &market, base_units) {
         Ok(prepared) => prepared,
         Err(reason) => return Ok(Case { accounts: Err(reason), ..case }),
     };
@@ -289,14 +303,25 @@ fn run_case(
     let brackets = pilot.brackets(&job, 1.0);
     let work = Work { case: index, job: &job, brackets: &brackets };
     let estimates = estimate(scenario, &work, &pilot, with, &mut case)?;
+    let size = |index: usize| job.scale[index / job.levels.len()];
+    let estimates: Vec<TailEstimate> =
+        estimates.iter().enumerate().map(|(index, e)| without_rounding(*e, size(index))).collect();
+    let attributing = Attributing {
+        portfolio: &carried.portfolio,
+        units: &carried.units,
+        job: &job,
+        estimates: &estimates,
+        paths: case.paths,
+        precision: scenario.simulation.precision,
+    };
+    let attributions = attributing.attribute(&scenario.attribution)?;
     let drivers = pilot.drivers(&job, 0);
-    let accounts = estimates.chunks(job.levels.len()).zip(drivers).enumerate();
-    let accounts = accounts.map(|(account, (estimates, driver))| {
+    let accounts = estimates.chunks(job.levels.len()).zip(drivers).zip(attributions).enumerate();
+    let accounts = accounts.map(|(account, ((estimates, driver), attribution))| {
         let value = account_value(scenario, &market, account, base_units, &units);
-        let [maintenance, initial] =
-            [0, 1].map(|level| without_rounding(estimates[level], job.scale[account]));
+        let [maintenance, initial] = [estimates[0], estimates[1]];
         let margin = margin::margin(&scenario.margin, &value, &maintenance, &initial);
-        AccountCase { account, value, maintenance, initial, margin, driver }
+        AccountCase { account, value, maintenance, initial, margin, driver, attribution }
     });
     case.accounts = Ok(accounts.collect());
     case.steps = job.steps();

@@ -2,7 +2,7 @@
 //!
 //! All three forms give the same rows: a JSON file is a list of objects whose keys are the columns.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::path::Path;
 
@@ -16,6 +16,16 @@ use crate::units;
 const MAX_ROWS: usize = 20_000_000;
 /// Largest file, in bytes.
 const MAX_BYTES: u64 = 4 << 30;
+
+thread_local! {
+    static PANICS_ARE_CAUGHT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is inside a reader whose panics become faults: a program's panic hook need
+/// not report them.
+pub fn panics_are_caught() -> bool {
+    PANICS_ARE_CAUGHT.get()
+}
 
 /// A table of text with one header.
 pub struct Table {
@@ -223,8 +233,10 @@ impl Table {
             }
             Ok(table)
         };
+        PANICS_ARE_CAUGHT.set(true);
         let outcome =
             std::panic::catch_unwind(read).unwrap_or_else(|_| Err("a damaged Parquet file".to_owned()));
+        PANICS_ARE_CAUGHT.set(false);
         outcome.map_err(fault)
     }
 

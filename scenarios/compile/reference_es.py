@@ -90,7 +90,7 @@ def simulate(market, cuts, steps, paths, seed):
                         x[i, p] += np.where(up, rng.exponential(1 / j["up_rate"], own[p]), -rng.exponential(1 / j["down_rate"], own[p])).sum()
                 if iv[i]:
                     r, v = iv[i]["spot_correlation"], iv[i]["volatility"]
-                    e = r * z[i] + np.sqrt(1 - r * r) * rng.standard_normal(paths)
+                    e = r * mix * z[i] + np.sqrt(1 - r * r) * rng.standard_normal(paths)
                     y[i] += -iv[i]["mean_reversion"] * y[i] * dt + v * np.sqrt(dt) * e + iv[i]["common_jump_shift"] * hits + iv[i]["own_jump_shift"] * own
                 b[i] += a["basis_volatility"] * np.sqrt(dt) * rng.standard_normal(paths)
         states.append((x.copy(), y.copy(), b.copy()))

@@ -1,4 +1,6 @@
-// To be replaced by the twin of src/numeric.
+// Philox4x32-10 with 32-bit words alone. The twin of src/numeric/philox.rs.
+
+/// High and low word of a product, from products of 16-bit halves.
 fn mul_hi_lo(a: u32, b: u32) -> vec2<u32> {
     let al = a & 0xFFFFu;
     let ah = a >> 16u;
@@ -10,6 +12,7 @@ fn mul_hi_lo(a: u32, b: u32) -> vec2<u32> {
     return vec2<u32>(ah * bh + (m >> 16u) + (n >> 16u), a * b);
 }
 
+/// Four random words for a counter and a key.
 fn philox4x32_10(counter: vec4<u32>, key: vec2<u32>) -> vec4<u32> {
     var c = counter;
     var k = key;

@@ -1,9 +1,12 @@
-// To be replaced by the twin of src/numeric.
+// Philox4x32-10 with 64-bit products. The twin of src/numeric/philox.rs.
+
+/// High and low word of a product.
 fn mul_hi_lo(a: u32, b: u32) -> vec2<u32> {
     let p = u64(a) * u64(b);
     return vec2<u32>(u32(p >> 32u), u32(p));
 }
 
+/// Four random words for a counter and a key.
 fn philox4x32_10(counter: vec4<u32>, key: vec2<u32>) -> vec4<u32> {
     var c = counter;
     var k = key;

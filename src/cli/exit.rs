@@ -107,6 +107,16 @@ impl Failure {
     }
 }
 
+/// A panic that a reader of foreign files turns into a fault is reported as that fault alone.
+pub fn keep_caught_panics_quiet() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !shortfall::table::panics_are_caught() {
+            report(panic);
+        }
+    }));
+}
+
 /// Says what went wrong on standard error, once, and gives the code.
 pub fn code_of(result: Result<(), Failure>) -> ExitCode {
     let code = match result {

@@ -68,6 +68,7 @@ pub fn parse() -> Result<Command, ExitCode> {
 
 /// Does what was asked.
 pub fn perform(command: Command) -> Result<(), Failure> {
+    exit::keep_caught_panics_quiet();
     match command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Plan(arguments) => plan::plan(&arguments),

@@ -1,6 +1,7 @@
 //! Options that change a scenario, within the limits of its file.
 
 use clap::Args;
+use shortfall::attribution::{SELECTION, Selection};
 use shortfall::scenario::{self, DeviceChoice, Precision, Scenario};
 
 use super::exit::Failure;
@@ -13,25 +14,35 @@ pub struct Overrides {
     #[arg(long, value_name = "DEVICE", value_parser = device)]
     pub device: Option<DeviceChoice>,
     /// Paths of each case; the most to use with --tolerance
-    #[arg(long, value_name = "N", value_parser = paths)]
+    #[arg(long, value_name = "N", value_parser = paths, allow_negative_numbers = true)]
     pub paths: Option<u64>,
     /// Seed: the same seed gives the same figures
-    #[arg(long, value_name = "N", value_parser = seed)]
+    #[arg(long, value_name = "N", value_parser = seed, allow_negative_numbers = true)]
     pub seed: Option<u64>,
     /// Time steps over the longest horizon
-    #[arg(long, value_name = "N", value_parser = |t: &str| integer(t, 1, scenario::MAX_STEPS))]
+    #[arg(long, value_name = "N", value_parser = |t: &str| integer(t, 1, scenario::MAX_STEPS), allow_negative_numbers = true)]
     pub steps: Option<u64>,
     /// f32, or f64 on the CPU as the reference
     #[arg(long, value_name = "PRECISION", value_parser = precision)]
     pub precision: Option<Precision>,
     /// Stop once every standard error is below this fraction of its Expected Shortfall, such as 0.5%
-    #[arg(long, value_name = "FRACTION", value_parser = tolerance)]
+    #[arg(long, value_name = "FRACTION", value_parser = tolerance, allow_negative_numbers = true)]
     pub tolerance: Option<f64>,
+    /// Accounts whose margin is taken apart, with their worst paths: none, all, NAME[,NAME], top:N
+    /// by Expected Shortfall, or above:AMOUNT of it
+    #[arg(long, value_name = "ACCOUNTS", value_parser = selection, allow_hyphen_values = true)]
+    pub attribution: Option<Selection>,
 }
 
 impl Overrides {
     /// Changes a checked scenario.
     pub fn apply(&self, scenario: &mut Scenario) -> Result<(), Failure> {
+        if let Some(selection) = &self.attribution {
+            if let Some(name) = selection.unknown(&scenario.portfolio) {
+                return Err(Failure::Usage(format!("--attribution {name}: no such account")));
+            }
+            scenario.attribution = selection.clone();
+        }
         let simulation = &mut scenario.simulation;
         simulation.paths = self.paths.unwrap_or(simulation.paths);
         simulation.seed = self.seed.unwrap_or(simulation.seed);
@@ -86,6 +97,10 @@ pub fn seed(text: &str) -> Result<u64, String> {
 /// Reads `--device`.
 pub fn device(text: &str) -> Result<DeviceChoice, String> {
     DeviceChoice::parse(text).ok_or_else(|| format!("expected {}", scenario::DEVICE))
+}
+
+fn selection(text: &str) -> Result<Selection, String> {
+    Selection::parse(text).ok_or_else(|| format!("expected {SELECTION}"))
 }
 
 fn precision(text: &str) -> Result<Precision, String> {

@@ -131,7 +131,7 @@ fn table(scenario: &Scenario, plan: &Plan) -> String {
     );
     let mut engine = CpuEngine::new(scenario.simulation.precision);
     for part in &plan.shards {
-        let memory = Memory::plan(scenario, part, &mut engine, None).map_or_else(|fault| fault.memory, |m| m);
+        let memory = Memory::plan(scenario, part, &mut engine, None).unwrap_or_else(|fault| fault.memory);
         let accounts = part.accounts.end - part.accounts.start;
         let paths = part.paths.end - part.paths.start;
         text.push_str(&format!(

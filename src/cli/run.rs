@@ -114,9 +114,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut outcome = outcome.map_err(|fault| resumable(fault, arguments))?;
     outcome.planned_peak_memory_bytes = memory.peak();
     let result = reporting.report(&scenario, &outcome, started, folder);
-    match (checkpoints, &result) {
-        (Some(checkpoints), Ok(()) | Err(Failure::Breached(_))) => checkpoints.remove()?,
-        _ => {}
+    if let (Some(checkpoints), Ok(()) | Err(Failure::Breached(_))) = (checkpoints, &result) {
+        checkpoints.remove()?;
     }
     result
 }

@@ -513,4 +513,26 @@ impl Job {
         }
         job
     }
+
+    /// The same job without the rows that no account holds.
+    pub fn with_held_rows(&self) -> Self {
+        let mut held = vec![false; self.rows.len()];
+        self.netting.iter().flat_map(|netting| &netting.row).for_each(|&row| held[row as usize] = true);
+        // Where each row goes: the number of held rows before it.
+        let mut place = vec![0u32; held.len() + 1];
+        for (row, &held) in held.iter().enumerate() {
+            place[row + 1] = place[row] + u32::from(held);
+        }
+        let mut job = self.clone();
+        let mut kept = held.iter();
+        job.rows.retain(|_| *kept.next().expect("one for each row"));
+        for curve in &mut job.curves {
+            curve.rows = place[curve.rows.start] as usize..place[curve.rows.end] as usize;
+        }
+        job.curves.retain(|curve| !curve.rows.is_empty());
+        for netting in &mut job.netting {
+            netting.row.iter_mut().for_each(|row| *row = place[*row as usize]);
+        }
+        job
+    }
 }

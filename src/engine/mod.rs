@@ -3,10 +3,12 @@
 
 pub mod cpu;
 pub mod gpu;
+mod greek;
 mod job;
 mod mixing;
 mod pilot;
 
+pub use greek::{GREEKS, Greek, RowSplit};
 pub use job::{
     Curve, FACTORS, Job, JobFault, JobInput, JumpEffect, JumpLaw, JumpSource, Netting, Observation, RowTerms,
     Segment, StepTerms, build,

@@ -5,7 +5,7 @@ mod name;
 mod value;
 
 pub use name::{NameFault, parse};
-pub use value::{CurvePoint, OptionPart, SmileRule, Terms, UnitValue, Unrealised, ValueFault};
+pub use value::{CurvePoint, OptionPart, Sensitivity, SmileRule, Terms, UnitValue, Unrealised, ValueFault};
 
 use jiff::Timestamp;
 
@@ -23,6 +23,9 @@ pub struct Instrument {
 /// Kinds of instruments and their terms.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
+    /// A US dollar. Cash is an instrument only where money is reported in coins of an asset, which
+    /// is then its asset.
+    Cash,
     /// The asset itself; quantity in coins.
     Spot,
     /// A perpetual future.
@@ -81,7 +84,7 @@ impl Kind {
     /// When it expires; `None` for spot and perpetuals.
     pub fn expiry(&self) -> Option<Timestamp> {
         match *self {
-            Self::Spot | Self::Perpetual(_) => None,
+            Self::Cash | Self::Spot | Self::Perpetual(_) => None,
             Self::Future(_, expiry) => Some(expiry),
             Self::Option(terms) => Some(terms.expiry),
         }

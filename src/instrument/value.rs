@@ -14,6 +14,7 @@
 use super::black::{LEAST_VARIANCE, Variance, option_value};
 use super::{Instrument, Kind, OptionTerms, Settlement};
 use crate::market::{Asset, Market, SviSlice};
+use crate::numeric::Real;
 use crate::units::Years;
 
 /// A change of the annualised basis acts on a perpetual's premium for about this long: funding
@@ -51,7 +52,7 @@ pub struct UnitValue {
     asset: usize,
     kind: Kind,
     spot: f64,
-    /// Mark of the future, or forward of the option; the spot price for spot.
+    /// Mark of the future, or forward of the option; the spot price for spot, nothing for cash.
     forward: f64,
     /// Years to expiry; zero for spot and perpetuals.
     tenor: f64,
@@ -71,6 +72,18 @@ struct Smile {
     otm_sign: f64,
     /// Value of that side now, in dollars, with its weight.
     otm_value: f64,
+}
+
+/// Derivatives of one option's value today by the simple return of its spot (0.1 is +10 %), the
+/// implied volatility of its strike held: Black's greeks. Money in US dollars.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sensitivity {
+    /// First derivative: delta times the price.
+    pub delta: f64,
+    /// Second derivative: gamma times the price squared.
+    pub gamma: f64,
+    /// Total variance of its strike today, over the life that remains at the observation.
+    pub variance: f64,
 }
 
 /// Path quantities that instruments of one asset, expiry and settlement share at an observation.
@@ -159,6 +172,7 @@ impl UnitValue {
             unit.forward = forward.ok_or_else(|| ValueFault::NoForward(asset.name.clone()))?;
         }
         match instrument.kind {
+            Kind::Cash => (unit.market_value, unit.notional, unit.forward) = (1.0, 1.0, 0.0),
             Kind::Spot => unit.market_value = spot,
             Kind::Perpetual(settlement) => {
                 unit.forward = asset.perpetual_mark;
@@ -212,7 +226,7 @@ impl UnitValue {
     /// from [`UnitValue::observed_years`].
     pub fn at(&self, market: &Market, smile_rule: SmileRule, elapsed: f64) -> (CurvePoint, Terms) {
         let settlement = match self.kind {
-            Kind::Spot => Settlement::Linear,
+            Kind::Cash | Kind::Spot => Settlement::Linear,
             Kind::Perpetual(settlement) | Kind::Future(settlement, _) => settlement,
             Kind::Option(terms) => terms.settlement,
         };
@@ -261,6 +275,25 @@ impl UnitValue {
         }
     }
 
+    /// What an option's profit starts from, today; see [`Sensitivity`]. `None` for other kinds.
+    /// `elapsed` is that of [`UnitValue::at`].
+    pub fn sensitivity(&self, elapsed: f64) -> Option<Sensitivity> {
+        let Smile { terms, svi, level, .. } = self.smile?;
+        let k = (terms.strike / self.forward).ln();
+        let variance = (svi.total_variance(k) * level).max(LEAST_VARIANCE);
+        let root = variance.sqrt();
+        let d1 = -k / root + 0.5 * root;
+        let sign = terms.right.sign();
+        let forward = self.weight(terms.settlement, 0.0) * self.forward;
+        let density = (-0.5 * d1 * d1).exp() / (2.0 * std::f64::consts::PI).sqrt();
+        let left = (self.tenor - elapsed) / self.tenor;
+        Some(Sensitivity {
+            delta: sign * forward * (sign * d1).normal_cdf(),
+            gamma: forward * density / root,
+            variance: (variance * left).max(LEAST_VARIANCE),
+        })
+    }
+
     fn option_part(&self, smile: Smile, rule: SmileRule, elapsed: f64, remaining: f64) -> OptionPart {
         let SviSlice { a, b, rho, m, sigma } = smile.svi;
         let strike = smile.terms.strike;
@@ -284,7 +317,7 @@ impl UnitValue {
     /// Profit of one unit when the market moves at once from this one to `stressed`, in dollars.
     pub fn profit_to(&self, stressed: &Self) -> f64 {
         match self.kind {
-            Kind::Spot | Kind::Option(_) => stressed.market_value - self.market_value,
+            Kind::Cash | Kind::Spot | Kind::Option(_) => stressed.market_value - self.market_value,
             Kind::Perpetual(Settlement::Linear) | Kind::Future(Settlement::Linear, _) => {
                 stressed.forward - self.forward
             }
@@ -314,7 +347,7 @@ impl UnitValue {
             Kind::Perpetual(Settlement::Inverse) | Kind::Future(Settlement::Inverse, _) => {
                 Unrealised { dollars: 0.0, coins: 1.0 / entry_price - 1.0 / self.forward }
             }
-            Kind::Spot | Kind::Option(_) => Unrealised::default(),
+            Kind::Cash | Kind::Spot | Kind::Option(_) => Unrealised::default(),
         }
     }
 }

@@ -1,8 +1,10 @@
 //! The market: spots, forwards, volatility surfaces, and the dynamics of every asset.
 
 mod correlation;
+mod quotes;
 mod read;
 mod svi;
+mod svi_fit;
 
 pub use correlation::{Correlation, CorrelationFault};
 pub use read::{files, read};

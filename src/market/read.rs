@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     Asset, Correlation, CorrelationFault, Forward, ImpliedVolatility, JumpSize, Jumps, Market, SurfaceSlice,
-    SviSlice, TailGroup,
+    SviSlice, TailGroup, quotes,
 };
 use crate::fault::{Fault, Faults};
 use crate::table::{Row, Table, optional, required};
@@ -15,7 +15,7 @@ use crate::yaml::{self, At, Document, Mapping};
 
 /// Most assets of one market: the shaders keep a path's whole state in private memory.
 pub const MAX_ASSETS: usize = 64;
-const MAX_VOLATILITY: f64 = 20.0;
+pub(super) const MAX_VOLATILITY: f64 = 20.0;
 const MAX_INTENSITY: f64 = 100_000.0;
 
 /// Reads and checks a market. All faults of all its files are reported together.
@@ -44,7 +44,7 @@ pub fn files(path: &Path) -> Vec<PathBuf> {
     let Ok(node) = yaml::parse("", &text) else { return files };
     let document = Document::new("");
     At::root(&node, &document).mapping(|m| {
-        for key in ["correlation", "forwards", "surfaces"] {
+        for key in ["correlation", "forwards", "surfaces", "quotes"] {
             files.extend(m.optional(key, |at| at.text().map(|t| folder.join(t))).flatten());
         }
         Some(())
@@ -62,7 +62,7 @@ fn read_market(m: &Mapping<'_>, folder: &Path) -> Option<Market> {
     let common_jumps = m.optional("common_jumps", read_jumps);
     let names: Vec<String> =
         groups.as_ref().map(|g| g.iter().map(|group| group.name.clone()).collect()).unwrap_or_default();
-    let assets = m.required("assets", |at| read_assets(at, &names));
+    let mut assets = m.required("assets", |at| read_assets(at, &names));
     let correlation = m.optional("correlation", |at| {
         let assets = assets.as_ref()?;
         let table = read_named_table(at, folder)?;
@@ -76,12 +76,26 @@ fn read_market(m: &Mapping<'_>, folder: &Path) -> Option<Market> {
         let table = read_named_table(at, folder)?;
         append(at, read_surfaces(&table, assets.as_ref()?, as_of?))
     });
-    let (as_of, mut assets, common_jumps) = (as_of?, assets?, common_jumps?);
-    for (index, forward) in forwards?.unwrap_or_default() {
-        assets[index].forwards.push(forward);
+    if let Some(assets) = &mut assets {
+        for (index, forward) in forwards.iter().flatten().flatten() {
+            assets[*index].forwards.push(*forward);
+        }
+        for (index, slice) in surfaces.iter().flatten().flatten() {
+            assets[*index].surface.push(slice.clone());
+        }
     }
-    for (index, slice) in surfaces?.unwrap_or_default() {
-        assets[index].surface.push(slice);
+    let quoted = m.optional("quotes", |at| {
+        let table = read_named_table(at, folder)?;
+        // Where the rest of the market is at fault, the quotes are not priced.
+        let is_whole = forwards.is_some() && surfaces.is_some();
+        let rate = rate.filter(|_| is_whole).map(Option::unwrap_or_default);
+        append(at, quotes::read(&table, assets.as_ref()?, as_of?, rate))
+    });
+    let (as_of, mut assets, common_jumps) = (as_of?, assets?, common_jumps?);
+    forwards?;
+    surfaces?;
+    for (index, surface) in quoted?.unwrap_or_default() {
+        assets[index].surface = surface;
     }
     check_expectations(m, &assets, common_jumps.as_ref())?;
     let correlation = correlation?.unwrap_or_else(|| Correlation::identity(assets.len()));
@@ -293,7 +307,7 @@ fn as_csv(correlation: &Correlation, names: &[&str]) -> String {
     text
 }
 
-fn asset_of(row: &Row<'_>, assets: &[Asset]) -> Option<usize> {
+pub(super) fn asset_of(row: &Row<'_>, assets: &[Asset]) -> Option<usize> {
     let name = row.text("asset")?;
     assets
         .iter()
@@ -301,7 +315,7 @@ fn asset_of(row: &Row<'_>, assets: &[Asset]) -> Option<usize> {
         .or_else(|| row.fault("asset", format!("`{name}`"), "an asset of this market"))
 }
 
-fn expiry_of(row: &Row<'_>, as_of: Timestamp) -> Option<Timestamp> {
+pub(super) fn expiry_of(row: &Row<'_>, as_of: Timestamp) -> Option<Timestamp> {
     let expiry =
         row.parsed("expiry", "an instant such as 2026-03-27T08:00:00Z", |t| t.parse::<Timestamp>().ok())?;
     if expiry <= as_of {

@@ -24,6 +24,8 @@ mod philox;
 mod real;
 mod rng;
 mod root;
+#[cfg(test)]
+pub(crate) mod tests;
 mod trig;
 mod word;
 

@@ -6,6 +6,7 @@
 
 use serde::Serialize;
 
+use super::attribution::{AttributionResult, WorstPathResult};
 use super::manifest::Manifest;
 use crate::engine::{DeviceReport, Driver};
 use crate::margin::{Level, State};
@@ -143,6 +144,12 @@ pub struct AccountResult {
     pub state: &'static str,
     /// What costs most in the tail; `null` where nothing is lost.
     pub worst_driver: Option<DriverResult>,
+    /// What its Expected Shortfalls are made of; only where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attribution: Option<AttributionResult>,
+    /// Its worst paths at the maintenance level's horizon, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worst_paths: Option<Vec<WorstPathResult>>,
 }
 
 /// Tail figures of an account at a level; loss positive.
@@ -289,6 +296,11 @@ impl AccountResult {
             health: case.margin.health.filter(|health| health.is_finite()),
             state: case.margin.state.name(),
             worst_driver: case.driver.map(driver),
+            attribution: case.attribution.as_ref().map(|a| AttributionResult::new(scenario, a)),
+            worst_paths: case
+                .attribution
+                .as_ref()
+                .map(|a| a.worst_paths.iter().map(|path| WorstPathResult::new(scenario, path)).collect()),
         }
     }
 }

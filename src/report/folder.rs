@@ -7,10 +7,13 @@ use std::path::{Path, PathBuf};
 
 use super::document::Document;
 use super::manifest::FileHash;
-use super::{csv, parquet};
+use super::{attribution, csv, parquet};
 
-/// Files of a folder, in the order in which they are written.
-pub const FILES: [&str; 4] = ["results.csv", "results.parquet", "summary.json", "manifest.json"];
+/// Files of a folder, in the order in which they are written; those of `OPTIONAL` where there is
+/// an attribution.
+pub const FILES: [&str; 6] =
+    ["results.csv", "results.parquet", "attribution.csv", "worst_paths.csv", "summary.json", "manifest.json"];
+const OPTIONAL: [&str; 2] = ["attribution.csv", "worst_paths.csv"];
 
 /// A place for a result, checked before the run so that an hour's work is not refused at its end.
 #[derive(Debug)]
@@ -83,11 +86,14 @@ impl Folder {
         fs::create_dir_all(&self.parent).map_err(io_at(&self.parent))?;
         let partial = Partial::new(self.sibling("partial"))?;
         let mut manifest = document.manifest.clone();
-        for name in FILES {
+        let attributed = attribution::is_in(document);
+        for name in FILES.into_iter().filter(|name| attributed || !OPTIONAL.contains(name)) {
             let path = partial.0.join(name);
             let written = write_file(&path, |file| match name {
                 "results.csv" => csv::write(document, file),
                 "results.parquet" => parquet::write(document, file).map_err(io::Error::other),
+                "attribution.csv" => attribution::write_components(document, file),
+                "worst_paths.csv" => attribution::write_worst_paths(document, file),
                 "summary.json" => file.write_all(document.to_json().as_bytes()),
                 _ => {
                     serde_json::to_writer_pretty(&mut *file, &manifest)?;

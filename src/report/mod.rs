@@ -4,6 +4,7 @@
 //! and [`parquet`] hold one row per case and account, [`manifest`] says what made it, [`folder`]
 //! puts all of them on disk at once or not at all.
 
+pub mod attribution;
 pub mod csv;
 pub mod document;
 pub mod folder;

@@ -42,6 +42,7 @@ pub fn render(document: &Document, style: Style) -> String {
         text.push('\n');
         text.push_str(&render_totals(document, style));
     }
+    text.push_str(&super::attribution::render(document, style));
     text
 }
 
@@ -272,12 +273,12 @@ fn percent(confidence: f64) -> f64 {
     (confidence * 1e8).round() / 1e6
 }
 
-fn days(days: f64) -> String {
+pub(super) fn days(days: f64) -> String {
     crate::units::Years::from_days(days).map_or_else(String::new, |years| years.to_string())
 }
 
 /// Text without control characters: names come from files, and a terminal obeys escapes.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 

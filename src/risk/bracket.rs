@@ -9,6 +9,10 @@ use super::tail::BINS;
 const BRACKET_SIGMAS: f64 = 5.0;
 /// Losses up to this many times the pilot's largest excess over the bracket are representable.
 const HEADROOM: f64 = 64.0;
+/// From this widening on, losses of several times the account's size are representable as well:
+const UNSEEN_WIDENING: f64 = 256.0;
+/// so many times, at first.
+const UNSEEN_SIZES: f64 = 8.0;
 /// Bits of a quantised loss: sums of 2^33 of them fit 64 bits.
 const QUANTUM_BITS: i32 = 31;
 
@@ -63,10 +67,17 @@ impl Bracket {
         let (top, ceiling, _) = losses.select_nth_unstable_by(rank.above, descending);
         let ceiling = f64::from(*ceiling);
         let largest = f64::from(top.iter().copied().fold(ceiling as f32, f32::max));
-        let least_width = (1e-6 * ceiling.abs().max(f64::from(floor).abs())).max(1e-9 * scale).max(1e-30);
+        // Wider after a miss: a loss that is the same on every path may be some units in the last
+        // place of f32 away from what an engine in f64 makes of it.
+        let least_width =
+            widening * (1e-6 * ceiling.abs().max(f64::from(floor).abs())).max(1e-9 * scale).max(1e-30);
         let width = ((ceiling - f64::from(floor)) / (BINS as f64 - 2.0)).max(least_width / BINS as f64);
         let floor = (f64::from(floor) - width) as f32;
-        let reach = HEADROOM * widening * widening * (largest - f64::from(floor)).max(BINS as f64 * width);
+        let seen = (largest - f64::from(floor)).max(BINS as f64 * width);
+        // A pilot without any loss says nothing about the size of one; the account's own size does.
+        let unseen =
+            if widening >= UNSEEN_WIDENING { widening / UNSEEN_WIDENING * UNSEEN_SIZES * scale } else { 0.0 };
+        let reach = (HEADROOM * widening * seen).max(unseen);
         let quanta_per_loss = 2f64.powi(QUANTUM_BITS - reach.log2().ceil() as i32) as f32;
         Self { floor, bins_per_loss: (1.0 / width) as f32, quanta_per_loss }
     }

@@ -1,7 +1,11 @@
 //! Tails: accumulated in one pass, in integers, and turned into figures with standard errors.
 
 mod bracket;
+mod component;
 mod tail;
+mod tail_paths;
 
 pub use bracket::{Bracket, largest};
+pub use component::{Component, ComponentSums, TailSize};
 pub use tail::{BINS, Bin, QUANTA_LIMIT, SQUARE_SHIFT, Tail, TailEstimate, TailFault, exact};
+pub use tail_paths::{TailCollector, TailPath, TailPaths};

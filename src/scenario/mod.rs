@@ -8,6 +8,7 @@ pub use stress::{Replay, Shock, Stress};
 
 use std::path::PathBuf;
 
+use crate::attribution::Selection;
 use crate::instrument::SmileRule;
 use crate::margin::MarginRules;
 use crate::market::Market;
@@ -28,6 +29,8 @@ pub struct Scenario {
     pub margin: MarginRules,
     /// Stresses beside the base case.
     pub stresses: Vec<Stress>,
+    /// Accounts whose Expected Shortfall is taken apart.
+    pub attribution: Selection,
     /// The asset in whose coins all money is reported; US dollars without it.
     pub reporting_asset: Option<usize>,
     /// Every file that was read, the scenario first.

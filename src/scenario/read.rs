@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{DeviceChoice, Precision, Replay, Scenario, Shock, Simulation, Stress};
+use crate::attribution::{SELECTION, Selection};
 use crate::fault::{Fault, Faults};
 use crate::instrument::SmileRule;
 use crate::margin::{Level, MarginRules};
@@ -69,6 +70,13 @@ fn read_scenario(m: &Mapping<'_>, path: &Path, folder: &Path) -> Option<Scenario
     let portfolio = sources.as_ref().zip(market.as_ref()).and_then(|(sources, market)| {
         portfolio::read(sources, market).map_err(|faults| m.at().document().append(faults)).ok()
     });
+    let attribution = m.optional("attribution", |at| {
+        let selection = at.parsed(SELECTION, Selection::parse)?;
+        match selection.unknown(portfolio.as_ref()?) {
+            Some(name) => at.fault_found(format!("the unknown account `{name}`"), SELECTION),
+            None => Some(selection),
+        }
+    });
     let stresses = stresses?.unwrap_or_default();
     for (index, (stress, file)) in stresses.iter().enumerate() {
         replay_files.extend(file.clone());
@@ -93,6 +101,7 @@ fn read_scenario(m: &Mapping<'_>, path: &Path, folder: &Path) -> Option<Scenario
         simulation: simulation?,
         margin: margin?,
         stresses: stresses.into_iter().map(|(stress, _)| stress).collect(),
+        attribution: attribution?.unwrap_or_default(),
         reporting_asset: reporting?.flatten(),
         inputs,
     })

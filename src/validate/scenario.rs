@@ -12,8 +12,10 @@ use crate::run;
 use crate::scenario::{Precision, Scenario};
 use crate::units::Years;
 
-/// Paths that are compared one by one.
+/// Paths of a cube, kept at a time.
 const CUBE_PATHS: u64 = 16_384;
+/// Factors and profits compared between GPU and CPU: all paths of a small scenario, some of a large.
+const MOST_VALUES: u64 = 1 << 28;
 /// Half a unit in the last place of f32, relative.
 const EPSILON: f64 = 5.960_464_477_539_063e-8;
 /// A sample mean is off by more than this many standard errors in one of two million cases.
@@ -43,9 +45,9 @@ pub fn validate(subject: Subject<'_>, stage: &mut dyn FnMut(&str)) -> Result<Vec
     let mut checks = Vec::new();
     match subject.gpu {
         Ok(gpu) => {
-            stage("GPU f32");
-            let other = gpu.cube(&job, kept.clone())?;
-            checks.extend(same_cubes("GPU f32 = CPU f32", &other, &cube));
+            stage("GPU f32, path by path");
+            checks.extend(same_paths(gpu, &single, &job, paths)?);
+            stage("GPU f32, tails");
             let other = gpu.tails(&job, &brackets, 0..paths, &mut |_| ())?;
             checks.push(same_tails("GPU f32 = CPU f32: tails of all accounts", &other, &tails));
         }
@@ -66,24 +68,48 @@ pub fn validate(subject: Subject<'_>, stage: &mut dyn FnMut(&str)) -> Result<Vec
     Ok(checks)
 }
 
+/// Factors and profits of the GPU against the CPU, a cube at a time.
+fn same_paths(
+    gpu: &mut dyn Engine,
+    cpu: &CpuEngine,
+    job: &Job,
+    paths: u64,
+) -> Result<[Check; 2], EngineFault> {
+    let values_per_path = (job.rows.len() + job.observations.len() * job.assets * FACTORS) as u64;
+    let compared = paths.min((MOST_VALUES / values_per_path.max(1)).max(CUBE_PATHS));
+    let mut counts = [(0, 0), (0, 0)];
+    let mut done = 0;
+    while done < compared {
+        let range = done..(done + CUBE_PATHS).min(compared);
+        let found = differences(&gpu.cube(job, range.clone())?, &cpu.cube_f32(job, range.clone()));
+        for (count, more) in counts.iter_mut().zip(found) {
+            *count = (count.0 + more.0, count.1 + more.1);
+        }
+        done = range.end;
+    }
+    Ok(checks_of_bits(&format!("GPU f32 = CPU f32, {compared} paths"), counts))
+}
+
 fn same_cubes(name: &str, a: &Cube<f32>, b: &Cube<f32>) -> [Check; 2] {
-    [("factors", &a.factors, &b.factors), ("profits of all instruments", &a.pnl, &b.pnl)].map(
-        |(what, a, b)| {
-            let values: usize = b.iter().map(Vec::len).sum();
-            let pairs = a.iter().flatten().zip(b.iter().flatten());
-            let differing = pairs.filter(|(a, b)| a.to_bits() != b.to_bits()).count();
-            let shape = a.len().abs_diff(b.len());
-            let measured = (differing + shape) as f64;
-            Check::new(
-                &format!("{name}: {what}"),
-                values as u64,
-                measured,
-                0.0,
-                "values that differ",
-                String::new(),
-            )
-        },
-    )
+    checks_of_bits(name, differences(a, b))
+}
+
+/// How many values were compared and how many differ in any bit: of factors, of profits.
+fn differences(a: &Cube<f32>, b: &Cube<f32>) -> [(u64, u64); 2] {
+    [(&a.factors, &b.factors), (&a.pnl, &b.pnl)].map(|(a, b)| {
+        let values: usize = b.iter().map(Vec::len).sum();
+        let shape = values.abs_diff(a.iter().map(Vec::len).sum());
+        let pairs = a.iter().flatten().zip(b.iter().flatten());
+        let differing = pairs.filter(|(a, b)| a.to_bits() != b.to_bits()).count();
+        (values as u64, (differing + shape) as u64)
+    })
+}
+
+fn checks_of_bits(name: &str, [factors, profits]: [(u64, u64); 2]) -> [Check; 2] {
+    [("factors", factors), ("profits of all instruments", profits)].map(|(what, (values, differing))| {
+        let name = format!("{name}: {what}");
+        Check::new(&name, values, differing as f64, 0.0, "values that differ", String::new())
+    })
 }
 
 fn same_tails(name: &str, a: &[Tail], b: &[Tail]) -> Check {

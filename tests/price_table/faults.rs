@@ -87,8 +87,8 @@ fn all_faults_are_reported_together() {
     let expected = [(2, "column strike"), (2, "column cp"), (4, "row"), (5, "column spot"), (5, "column t")];
     assert_eq!(places, expected, "{faults}");
     let shown = faults.to_string();
-    assert!(shown.starts_with("t.csv: 5 faults, nothing was priced"), "{shown}");
-    assert!(shown.contains("line 2, column cp: found \"X\"; expected C (call) or P (put)"), "{shown}");
+    assert!(shown.starts_with("5 faults in the input:"), "{shown}");
+    assert!(shown.contains("t.csv:2: column cp: found \"X\"; expected C (call) or P (put)"), "{shown}");
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn a_simulation_that_fails_or_answers_nonsense_is_a_fault() {
     let text = format!("{BLACK}\nC,100,100,0,0,1,0.2\n");
     let estimate = |mean, standard_error| Ok(vec![MonteCarloEstimate { mean, standard_error }]);
     for (answer, part) in [
-        (Err(MonteCarloFailure { reason: "no device".to_owned() }), "line 2, simulation: found no device"),
+        (Err(MonteCarloFailure { reason: "no device".to_owned() }), "t.csv:2: simulation: found no device"),
         (Ok(Vec::new()), "0 estimates for 1 options"),
         (estimate(f64::NAN, 0.1), "column mc_value: found NaN"),
         (estimate(1.0, f64::NAN), "column mc_standard_error: found NaN"),

@@ -3,10 +3,12 @@
 //! In f32 it gives the bits of the shaders whatever the instruction set, the number of threads and
 //! the size of a tile; in f64 it is the reference.
 
+mod decompose;
 pub(in crate::engine) mod model;
 mod net;
 mod revalue;
 mod simulate;
+mod tail_paths;
 
 use std::ops::Range;
 
@@ -14,12 +16,14 @@ use rayon::prelude::*;
 
 use self::model::Model;
 use self::net::Holdings;
+use self::simulate::{Consecutive, Paths};
 use super::{BLOCK, Cube, DeviceReport, Engine, EngineFault, FACTORS, Job};
 use crate::numeric::{Float, Lanes, Real};
 use crate::plan::Shape;
 use crate::risk::{Bracket, Tail};
 use crate::scenario::Precision;
 
+pub use self::decompose::{Grouping, RegeneratedPath, TailSums};
 pub use self::simulate::stream;
 
 /// Blocks of a tile at most: between tiles the accounts' tails are visited once.
@@ -93,7 +97,13 @@ impl CpuEngine {
             let mut factors =
                 vec![R::Scalar::default(); model.observations.len() * model.assets * FACTORS * BLOCK];
             let mut pnl = vec![R::Scalar::default(); model.rows.len() * BLOCK];
-            self.block::<R>(model, state, paths.start + block * BLOCK as u64, &mut factors, &mut pnl);
+            self.block::<R>(
+                model,
+                state,
+                Consecutive(paths.start + block * BLOCK as u64),
+                &mut factors,
+                &mut pnl,
+            );
             (factors, pnl)
         };
         let all: Vec<_> = (0..blocks).into_par_iter().map_init(|| simulate::State::new(model), run).collect();
@@ -139,11 +149,11 @@ impl CpuEngine {
         &self,
         model: &Model<R::Scalar>,
         state: &mut simulate::State<R>,
-        first: u64,
+        paths: impl Paths,
         factors: &mut [R::Scalar],
         pnl: &mut [R::Scalar],
     ) {
-        self.instructions.dispatch(PriceBlock::<R> { model, state, first, factors, pnl });
+        self.instructions.dispatch(PriceBlock::<R, _> { model, state, paths, factors, pnl });
     }
 
     fn tails_in<R: Real>(
@@ -170,7 +180,8 @@ impl CpuEngine {
             tile.par_chunks_mut(row_len).enumerate().for_each_init(
                 || (simulate::State::<R>::new(&model), vec![R::Scalar::default(); factor_len]),
                 |(state, factors), (block, pnl)| {
-                    self.block::<R>(&model, state, first + (block * BLOCK) as u64, factors, pnl);
+                    let paths = Consecutive(first + (block * BLOCK) as u64);
+                    self.block::<R>(&model, state, paths, factors, pnl);
                 },
             );
             let work =
@@ -242,19 +253,19 @@ impl Engine for CpuEngine {
 // Work for `pulp`: structs rather than closures, because only an `#[inline(always)]` method is sure
 // to be compiled for the instruction set that it is dispatched to.
 
-struct PriceBlock<'a, R: Real> {
+struct PriceBlock<'a, R: Real, P> {
     model: &'a Model<R::Scalar>,
     state: &'a mut simulate::State<R>,
-    first: u64,
+    paths: P,
     factors: &'a mut [R::Scalar],
     pnl: &'a mut [R::Scalar],
 }
 
-impl<R: Real> pulp::WithSimd for PriceBlock<'_, R> {
+impl<R: Real, P: Paths> pulp::WithSimd for PriceBlock<'_, R, P> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) {
-        simulate::simulate::<R>(self.model, self.state, self.first, self.factors);
+        simulate::simulate::<R>(self.model, self.state, self.paths, self.factors);
         revalue::revalue::<R>(self.model, self.factors, self.pnl);
     }
 }

@@ -8,16 +8,16 @@ use crate::numeric::Real;
 
 /// Path quantities of a curve point, one group of lanes.
 #[derive(Clone, Copy, Default)]
-struct Quantities<R> {
+pub(super) struct Quantities<R> {
     /// Log return of the forward.
-    g: R,
-    u: R,
-    v: R,
+    pub g: R,
+    pub u: R,
+    pub v: R,
     /// Factor on total volatility, and one over it.
-    level: R,
-    inverse_level: R,
+    pub level: R,
+    pub inverse_level: R,
     /// `expm1` of the numeraire's log return, and one over its price on the path.
-    numeraire: [R; 2],
+    pub numeraire: [R; 2],
 }
 
 /// Profit of one unit of every row, `pnl` is `[row][BLOCK]`.
@@ -41,8 +41,9 @@ pub fn revalue<R: Real>(model: &Model<R::Scalar>, factors: &[R::Scalar], pnl: &m
     }
 }
 
+/// The quantities of the lanes from `start` on; `factors` are those of the curve's observation.
 #[inline(always)]
-fn quantities<R: Real>(
+pub(super) fn quantities<R: Real>(
     model: &Model<R::Scalar>,
     curve: &CurveTerms<R::Scalar>,
     factors: &[R::Scalar],
@@ -69,8 +70,9 @@ fn quantities<R: Real>(
     quantities
 }
 
+/// Profit of one unit in US dollars.
 #[inline(always)]
-fn profit<R: Real>(row: &Row<R::Scalar>, q: &Quantities<R>) -> R {
+pub(super) fn profit<R: Real>(row: &Row<R::Scalar>, q: &Quantities<R>) -> R {
     let linear = R::splat(row.u) * q.u + R::splat(row.v) * q.v;
     let linear = linear + R::splat(row.offset);
     let Some(option) = &row.option else { return linear };

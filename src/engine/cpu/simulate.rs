@@ -48,22 +48,52 @@ impl<R: Real> State<R> {
     }
 }
 
-/// Simulates `BLOCK` paths from `first` on; `factors` is `[observation][asset][factor][BLOCK]`.
+/// Which paths a block simulates.
+pub trait Paths: Copy {
+    /// Low and high words of the numbers of the paths from the block's path `start` on, one a lane.
+    fn words<W: Word>(self, start: usize, lanes: usize) -> [W; 2];
+}
+
+/// A whole block of paths from this one on.
+#[derive(Clone, Copy)]
+pub struct Consecutive(pub u64);
+
+impl Paths for Consecutive {
+    #[inline(always)]
+    fn words<W: Word>(self, start: usize, lanes: usize) -> [W; 2] {
+        let path = self.0 + start as u64;
+        let mut low = W::splat(path as u32);
+        for lane in 0..lanes {
+            low.set_lane(lane, path as u32 + lane as u32);
+        }
+        [low, W::splat((path >> 32) as u32)]
+    }
+}
+
+impl Paths for &[u64; BLOCK] {
+    #[inline(always)]
+    fn words<W: Word>(self, start: usize, lanes: usize) -> [W; 2] {
+        let mut words = [W::splat(0), W::splat(0)];
+        for lane in 0..lanes {
+            let path = self[start + lane];
+            words[0].set_lane(lane, path as u32);
+            words[1].set_lane(lane, (path >> 32) as u32);
+        }
+        words
+    }
+}
+
+/// Simulates a block of paths; `factors` is `[observation][asset][factor][BLOCK]`.
 #[inline(always)]
 pub fn simulate<R: Real>(
     model: &Model<R::Scalar>,
     state: &mut State<R>,
-    first: u64,
+    paths: impl Paths,
     factors: &mut [R::Scalar],
 ) {
     let per_observation = model.assets * FACTORS * BLOCK;
     for group in 0..BLOCK / R::LANES {
-        let path = first + (group * R::LANES) as u64;
-        let mut low = R::Word::splat(path as u32);
-        for lane in 0..R::LANES {
-            low.set_lane(lane, path as u32 + lane as u32);
-        }
-        let path = [low, R::Word::splat((path >> 32) as u32)];
+        let path = paths.words::<R::Word>(group * R::LANES, R::LANES);
         for states in [&mut state.x, &mut state.level, &mut state.basis] {
             states.fill(R::default());
         }

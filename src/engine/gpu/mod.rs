@@ -6,6 +6,8 @@
 mod adapter;
 mod device;
 mod layout;
+#[cfg(test)]
+mod numeric_tests;
 mod pipelines;
 mod plan;
 mod session;

@@ -11,6 +11,8 @@ pub const BIN_LIMBS: usize = 6;
 pub const TAIL_WORDS: usize = (BINS + 1) * BIN_LIMBS + 2;
 /// Work items of a tail when it is folded: bins, the one above, overflows.
 const FOLD_PARTS: u64 = BINS as u64 + 2;
+/// Paths of a `revalue` invocation.
+const ROW_PATHS: u64 = 4;
 /// Paths of a `net` invocation.
 const NET_PATHS: u64 = 4;
 /// Iterations of all loops of an invocation: lavapipe ends a loop silently after 65,535.
@@ -213,7 +215,9 @@ pub fn dispatches(
         all.push(Dispatch { stage: Stage::Simulate, grid: [across, 1, 1], params });
         step = end;
     }
-    for (stage, items) in [(Stage::Quantities, needs.curves), (Stage::Revalue, needs.rows)] {
+    let rows_across = work.count.div_ceil(ROW_PATHS * u64::from(plan.workgroup)) as u32;
+    let stages = [(Stage::Quantities, across, needs.curves), (Stage::Revalue, rows_across, needs.rows)];
+    for (stage, across, items) in stages {
         if items > 0 {
             let [y, z] = folded(items, workgroups);
             all.push(Dispatch { stage, grid: [across, y, z], params: base });

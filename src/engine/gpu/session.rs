@@ -143,6 +143,20 @@ impl<'a> Session<'a> {
         self.device.wait()
     }
 
+    /// Runs a tile one dispatch at a time and says when each is done, to measure it.
+    #[cfg(test)]
+    pub fn tile_apart(&mut self, work: &TileWork, done: &mut dyn FnMut(Stage)) -> Result<(), EngineFault> {
+        let workgroups = self.workgroups();
+        let dispatches =
+            plan::dispatches(&self.plan, &self.needs, &self.tables, work, workgroups, &mut self.unfolded);
+        for dispatch in dispatches {
+            self.submit(&[dispatch])?;
+            self.device.wait()?;
+            done(dispatch.stage);
+        }
+        Ok(())
+    }
+
     /// All tails so far, `[account][level]`.
     pub fn tails(&mut self) -> Result<Vec<Tail>, EngineFault> {
         let fold = plan::last_fold(&self.plan, &self.needs, &self.tables, self.workgroups());

@@ -12,7 +12,7 @@ use crate::scenario::{self, Precision, Scenario};
 /// Path counts around blocks, subgroups, and the limit of a fold.
 const COUNTS: [u64; 6] = [1, 63, 64, 65, 345, 65_537];
 
-fn engine(options: GpuOptions) -> Option<GpuEngine> {
+pub fn engine(options: GpuOptions) -> Option<GpuEngine> {
     match GpuEngine::with_options(options) {
         Ok(engine) => {
             eprintln!("adapter: {:?}", engine.adapter());
@@ -331,4 +331,60 @@ fn still(market: &mut Market) {
             dynamics.volatility_annual = 0.0;
         }
     }
+}
+
+/// Timings, not a test: `cargo test --release --lib gpu::tests::timing -- --ignored --nocapture`.
+/// Processor time stands beside wall time, because a software adapter shares its cores.
+#[test]
+#[ignore = "a measurement"]
+fn timing() {
+    let Some(mut gpu) = engine(GpuOptions::default()) else { return };
+    let mut cpu = CpuEngine::new(Precision::F32);
+    for (name, scenario, paths) in [("quickstart", quickstart(), 1 << 17), ("nightly", nightly(), 1 << 14)] {
+        let job = job(&scenario);
+        let brackets = Pilot::new(&job, paths).brackets(&job, 1.0);
+        stage_times(&mut gpu, &job, &brackets, 0..paths);
+        let engines: [(&str, &mut dyn Engine); 2] = [("gpu", &mut gpu), ("cpu", &mut cpu)];
+        for (which, engine) in engines {
+            for run in 0..2 {
+                let (start, processor) = (std::time::Instant::now(), processor_seconds());
+                engine.tails(&job, &brackets, 0..paths, &mut |_| ()).expect("the job runs");
+                let (wall, processor) = (start.elapsed().as_secs_f64(), processor_seconds() - processor);
+                let rows = job.rows.len();
+                eprintln!(
+                    "{name} {which} run {run}: {paths} paths, {rows} rows, {wall:.3} s wall, {processor:.2} s cpu"
+                );
+            }
+        }
+    }
+}
+
+/// Seconds of each stage, waiting after every dispatch.
+fn stage_times(gpu: &mut GpuEngine, job: &Job, brackets: &[Bracket], paths: Range<u64>) {
+    let mut session = gpu.session(job, brackets, &paths, false).expect("it fits");
+    let mut times: std::collections::BTreeMap<&str, [f64; 2]> = std::collections::BTreeMap::new();
+    let mut first = paths.start;
+    while first < paths.end {
+        let count = (paths.end - first).min(session.stride());
+        let work = TileWork { first, count, net: true };
+        let (mut start, mut processor) = (std::time::Instant::now(), processor_seconds());
+        let mut done = |stage: shaders::Stage| {
+            let (end, now) = (std::time::Instant::now(), processor_seconds());
+            let time = times.entry(stage.name()).or_default();
+            time[0] += (end - start).as_secs_f64();
+            time[1] += now - processor;
+            (start, processor) = (end, now);
+        };
+        session.tile_apart(&work, &mut done).expect("it runs");
+        first += count;
+    }
+    eprintln!("stages, wall and cpu seconds: {times:.2?}");
+}
+
+/// Processor time of this process; zero where it is not known.
+fn processor_seconds() -> f64 {
+    let Ok(stat) = std::fs::read_to_string("/proc/self/stat") else { return 0.0 };
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
+    let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
+    (ticks(11) + ticks(12)) / 100.0
 }

@@ -1,0 +1,10 @@
+//! The program as a user runs it: a real process, its output, its exit codes, its files.
+
+mod bad_input;
+mod book;
+mod fail_if;
+mod fuzz;
+mod inputs;
+mod output;
+mod quotes;
+mod subcommands;
