@@ -1,5 +1,6 @@
 //! A scenario run: the base case and every stress, from tails to margins.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -228,18 +229,18 @@ fn job_of(
 }
 
 /// The portfolio carried into the market of a case, with the value of each of its instruments.
-struct Carried {
-    portfolio: Portfolio,
+struct Carried<'a> {
+    portfolio: Cow<'a, Portfolio>,
     units: Vec<UnitValue>,
 }
 
 /// A case ready to simulate: the value of each instrument of the scenario's portfolio, the
 /// portfolio carried into its market, and the job.
-fn prepare(
-    scenario: &Scenario,
+fn prepare<'a>(
+    scenario: &'a Scenario,
     market: &Market,
     base_units: &[UnitValue],
-) -> Result<(Vec<UnitValue>, Carried, Job), String> {
+) -> Result<(Vec<UnitValue>, Carried<'a>, Job), String> {
     let units = value_instruments(scenario, market)?;
     let (carried, job) = job_after(scenario, market, base_units, &units)?;
     Ok((units, carried, job))
@@ -252,15 +253,15 @@ pub fn case_job(scenario: &Scenario, case: usize) -> Result<Job, String> {
 }
 
 /// The job of a case and its portfolio.
-fn job_after(
-    scenario: &Scenario,
+fn job_after<'a>(
+    scenario: &'a Scenario,
     market: &Market,
     base: &[UnitValue],
     now: &[UnitValue],
-) -> Result<(Carried, Job), String> {
+) -> Result<(Carried<'a>, Job), String> {
     let mut portfolio = scenario.portfolio.carried(market, base, now);
     if let Some(asset) = scenario.reporting_asset {
-        portfolio.hold_cash(asset);
+        portfolio.to_mut().hold_cash(asset);
     }
     let units = value_all(&portfolio, market)?;
     let job = job_of(scenario, market, &portfolio, &units)?;

@@ -204,3 +204,34 @@ fn row_assets(job: &Job) -> Vec<usize> {
     }
     assets
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{run, scenario};
+
+    #[test]
+    fn rare_levels_have_the_brackets_of_all_their_paths() {
+        let mut scenario = scenario::read(std::path::Path::new("scenarios/quickstart.yaml")).unwrap();
+        scenario.margin.maintenance.confidence = Confidence::new(0.999).unwrap();
+        let job = run::job(&scenario, &scenario.market).unwrap();
+        let engine = CpuEngine::new(Precision::F32);
+        // 64 losses of a thousandth, and fewer paths than that, not a whole number of blocks.
+        for (run, n) in [(1 << 20, 64_000), (20_011, 20_011), (100, 100)] {
+            let pilot = Pilot::new(&job, run);
+            for widening in [1.0, 4.0] {
+                let brackets = pilot.brackets(&job, widening);
+                for (index, level) in job.levels.iter().enumerate() {
+                    let n = if index == 0 { n } else { n.min(KEPT_PATHS as usize) };
+                    let cube = engine.cube_f32(&job, 0..n as u64);
+                    let whole = engine.losses_f32(&job, &cube, level.horizon, |account, losses| {
+                        let scale = job.scale[account];
+                        Bracket::new(&mut losses[..n], n, level.confidence, widening, scale)
+                    });
+                    let found = brackets.iter().skip(index).step_by(job.levels.len());
+                    assert!(found.eq(whole.iter()), "{n} paths, level {index}, widening {widening}");
+                }
+            }
+        }
+    }
+}

@@ -11,8 +11,8 @@ use super::market::{Synthetic, uniform};
 use super::{Night, stream};
 use crate::numeric::{PhiloxRng, Real};
 
-/// Number of positions of the account of rank `r` goes as `r^-SLOPE`.
-const SLOPE: f64 = 0.8;
+/// Number of positions of the account of rank `r` goes as `r^-SLOPE`: Zipf's law.
+const SLOPE: f64 = 1.0;
 /// An account holds at most this part of the venue.
 const WIDEST: f64 = 0.9;
 /// Dollars of notional of a client's position, in the middle.

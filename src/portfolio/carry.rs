@@ -1,5 +1,7 @@
 //! A portfolio after the market has moved under it.
 
+use std::borrow::Cow;
+
 use super::{Holding, Portfolio};
 use crate::instrument::{Instrument, Kind, UnitValue};
 use crate::market::Market;
@@ -8,10 +10,14 @@ impl Portfolio {
     /// The portfolio once its instruments are worth `stressed` instead of `base`: what inverse
     /// futures made is paid in coins, and the coins are held on. Without them a short inverse
     /// future would stop hedging the coins it hedges.
-    pub fn carried(&self, market: &Market, base: &[UnitValue], stressed: &[UnitValue]) -> Self {
-        let mut carried = self.clone();
+    pub fn carried(&self, market: &Market, base: &[UnitValue], stressed: &[UnitValue]) -> Cow<'_, Self> {
         let coins: Vec<f64> =
             base.iter().zip(stressed).map(|(base, stressed)| base.coins_to(stressed)).collect();
+        // The base case, and stresses that move no inverse future.
+        if coins.iter().all(|coins| *coins == 0.0) {
+            return Cow::Borrowed(self);
+        }
+        let mut carried = self.clone();
         for account in &mut carried.accounts {
             let mut by_asset = vec![0.0; market.assets.len()];
             for holding in &account.holdings {
@@ -28,7 +34,7 @@ impl Portfolio {
                 }
             }
         }
-        carried
+        Cow::Owned(carried)
     }
 
     /// Makes cash a holding, for figures in coins of an asset: there a dollar is what moves.
