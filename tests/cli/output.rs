@@ -124,7 +124,8 @@ fn check_account(account: &Value) {
 fn the_folder_holds_the_result_four_times_and_by_hash() {
     let book = Book::new();
     let out = book.beside("results/today");
-    let said = book.run(&["--case", "March 2020", "--json", "--out", out.to_str().unwrap()]);
+    let options = ["--case", "March 2020", "--attribution", "all", "--json", "--out", out.to_str().unwrap()];
+    let said = book.run(&options);
     assert_eq!(said.code, 0, "{}", said.stderr);
     let mut files = FILES.map(str::to_owned).to_vec();
     files.sort();
