@@ -149,7 +149,7 @@ fn check_manifest(manifest: &Value, out: &Path) {
     assert_eq!(manifest["shortfall_version"], env!("CARGO_PKG_VERSION"));
     for (list, folder) in [("inputs", Path::new("")), ("outputs", out)] {
         let files = manifest[list].as_array().unwrap();
-        assert_eq!(files.len(), if list == "inputs" { 9 } else { 3 }, "{files:?}");
+        assert_eq!(files.len(), if list == "inputs" { 9 } else { 5 }, "{files:?}");
         for file in files {
             let content = fs::read(folder.join(file["path"].as_str().unwrap())).unwrap();
             assert_eq!(file["blake3"], blake3::hash(&content).to_hex().as_str());

@@ -144,7 +144,7 @@ fn forwards(market: &Market, expiry: jiff::Timestamp, state: State, elapsed: f64
 }
 
 /// Standard deviation over the life that remains: the slice's, scaled by time, by the market's shift
-/// at today's tenor and the path's at the tenor that remains.
+/// at every tenor and the path's at the tenor that remains.
 fn sd(asset: &Asset, terms: OptionTerms, moneyness: f64, tenor: f64, remaining: f64, level: f64) -> f64 {
     let total = match terms.volatility_annual {
         Some(volatility) => volatility * volatility * tenor,
@@ -159,7 +159,7 @@ fn sd(asset: &Asset, terms: OptionTerms, moneyness: f64, tenor: f64, remaining: 
         let least = dynamics.minimum_tenor.get();
         (dynamics.reference_tenor.get() / tenor.max(least)).powf(dynamics.term_power)
     };
-    let shift = asset.implied_volatility_shift * factor(tenor) + level * factor(remaining);
+    let shift = asset.implied_volatility_shift + level * factor(remaining);
     (total * remaining / tenor).sqrt() * shift.exp()
 }
 
