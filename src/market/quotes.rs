@@ -397,7 +397,7 @@ mod tests {
     #[test]
     fn quotes_that_no_slice_fits_are_refused() {
         let row = |i: u32| {
-            let (strike, volatility) = (20_000 + 30_000 * i, if i % 2 == 0 { 0.4 } else { 1.2 });
+            let (strike, volatility) = (20_000 + 30_000 * i, if i.is_multiple_of(2) { 0.4 } else { 1.2 });
             // A bid next to nothing: neither spread can be sold for a gain.
             format!("BTC,2026-03-27T08:00:00Z,{strike},0.05,{}", 2.0 * volatility - 0.05)
         };
