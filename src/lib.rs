@@ -24,6 +24,7 @@ pub mod plan;
 pub mod portfolio;
 pub mod report;
 pub mod risk;
+pub mod rulebook;
 pub mod run;
 pub mod scenario;
 pub mod shard;

@@ -7,6 +7,7 @@ pub mod exit;
 mod fail_if;
 mod generate;
 mod init;
+mod margin;
 mod merge;
 mod output;
 mod overrides;
@@ -50,6 +51,7 @@ pub enum Command {
     Plan(plan::Arguments),
     Shard(shard::Arguments),
     Merge(merge::Arguments),
+    Margin(margin::Arguments),
     Generate(generate::Arguments),
     Validate(validate::Arguments),
     Devices(devices::Arguments),
@@ -74,6 +76,7 @@ pub fn perform(command: Command) -> Result<(), Failure> {
         Command::Plan(arguments) => plan::plan(&arguments),
         Command::Shard(arguments) => shard::shard(&arguments),
         Command::Merge(arguments) => merge::merge(&arguments),
+        Command::Margin(arguments) => margin::margin(&arguments),
         Command::Generate(arguments) => generate::generate(&arguments),
         Command::Validate(arguments) => validate::validate(&arguments),
         Command::Devices(arguments) => devices::devices(&arguments),

@@ -3,7 +3,7 @@
 use crate::source::{File, lines_with_word};
 
 /// Top-level modules from the bottom up: each may name those before it.
-const LAYERS: [&str; 21] = [
+const LAYERS: [&str; 22] = [
     "fault",
     "units",
     "numeric",
@@ -15,6 +15,7 @@ const LAYERS: [&str; 21] = [
     "portfolio",
     "risk",
     "margin",
+    "rulebook",
     "scenario",
     "engine",
     "attribution",
