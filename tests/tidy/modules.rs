@@ -160,10 +160,6 @@ pub fn crossings_are_needed(files: &[File]) -> Vec<String> {
     unused.map(|(from, to)| format!("`{from}` no longer names `{to}`: take it off CROSSINGS")).collect()
 }
 
-/// What the GPU engine may take from the CPU engine: the streams of the generator, and a job's
-/// numbers rounded to f32.
-const SHARED_BY_ENGINES: [&str; 2] = ["stream", "model"];
-
 /// The two engines do not know each other.
 pub fn engines_are_strangers(files: &[File]) -> Vec<String> {
     let mut broken = Vec::new();
@@ -178,9 +174,7 @@ pub fn engines_are_strangers(files: &[File]) -> Vec<String> {
         };
         for (line, named) in named_paths(file) {
             let is_other = named[0] == "engine" && named.get(1).is_some_and(|name| name == other);
-            let is_shared =
-                other == "cpu" && named.get(2).is_some_and(|name| SHARED_BY_ENGINES.contains(&name.as_str()));
-            if is_other && !is_shared {
+            if is_other {
                 broken.push(format!("{}:{line}: names `{}`", file.path, named.join("::")));
             }
         }
