@@ -12,6 +12,7 @@
 #![warn(missing_docs)]
 
 pub mod attribution;
+pub mod bench;
 pub mod closed_form;
 pub mod engine;
 pub mod fault;
