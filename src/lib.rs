@@ -22,6 +22,7 @@ pub mod margin;
 pub mod market;
 pub mod numeric;
 pub mod plan;
+pub mod plot;
 pub mod portfolio;
 pub mod report;
 pub mod risk;
