@@ -59,7 +59,10 @@ pub fn margin(arguments: &Arguments) -> Result<(), Failure> {
     let file = path.display().to_string();
     let book = rules::read_book(&file, &rules::read_file(Path::new(path))?, &rulebook)?;
     let result = rulebook.margin(&book).map_err(|fault| {
-        Failure::Data(format!("{file}: {} of {} cannot margin it: {fault}", rulebook.name, rulebook.effective))
+        Failure::Data(format!(
+            "{file}: {} of {} cannot margin it: {fault}",
+            rulebook.name, rulebook.effective
+        ))
     })?;
     match arguments.json {
         true => output::print(&rulebook::json(&rulebook, &book, &result)),

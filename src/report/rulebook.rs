@@ -79,7 +79,11 @@ pub fn text(rulebook: &Rulebook, book: &Book, result: &MarginResult) -> String {
         text.push('\n');
     }
     text.push('\n');
-    let margins = [("maintenance margin", Some(result.maintenance)), ("initial margin", Some(result.initial)), ("equity", result.equity)];
+    let margins = [
+        ("maintenance margin", Some(result.maintenance)),
+        ("initial margin", Some(result.initial)),
+        ("equity", result.equity),
+    ];
     for (name, value) in margins.into_iter().filter_map(|(name, value)| Some((name, value?))) {
         text += &format!("  {name:18}  {:>18}\n", shown(value));
     }

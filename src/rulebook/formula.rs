@@ -289,14 +289,15 @@ impl Parser<'_> {
 
     fn named(&mut self) -> Result<Formula, String> {
         let rest = &self.text[self.at..];
-        let length =
-            rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
+        let length = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
         let name = &rest[..length];
         self.at += length;
         if !self.take("(") {
             return match (self.resolve)(name)? {
                 Meaning::Symbol(symbol) => Ok(Formula::Symbol(symbol)),
-                Meaning::Table(_) => Err(format!("`{name}` is a table: step({name}, x) or progressive({name}, x)")),
+                Meaning::Table(_) => {
+                    Err(format!("`{name}` is a table: step({name}, x) or progressive({name}, x)"))
+                }
             };
         }
         match name {
@@ -308,7 +309,10 @@ impl Parser<'_> {
                 let found = FUNCTIONS.iter().find(|(known, ..)| *known == name);
                 let (_, function, count) = found.ok_or_else(|| {
                     let known: Vec<&str> = FUNCTIONS.iter().map(|(known, ..)| *known).collect();
-                    format!("no function `{name}`; there are {}, min, max, step, progressive", known.join(", "))
+                    format!(
+                        "no function `{name}`; there are {}, min, max, step, progressive",
+                        known.join(", ")
+                    )
                 })?;
                 Ok(Formula::Apply(*function, self.arguments(name, Some(*count))?))
             }
@@ -334,8 +338,7 @@ impl Parser<'_> {
     fn look(&mut self, look: Look) -> Result<Formula, String> {
         self.skip_space();
         let rest = &self.text[self.at..];
-        let length =
-            rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
+        let length = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
         let name = &rest[..length];
         let Ok(Meaning::Table(table)) = (self.resolve)(name) else {
             return Err(format!("`{name}` is no table of this rulebook"));
@@ -367,7 +370,11 @@ impl Parser<'_> {
 
     fn stopped(&self, wanted: &str) -> String {
         let rest: String = self.text[self.at..].chars().take(20).collect();
-        if rest.is_empty() { format!("it ends where {wanted} should stand") } else { format!("`{rest}` where {wanted} should stand") }
+        if rest.is_empty() {
+            format!("it ends where {wanted} should stand")
+        } else {
+            format!("`{rest}` where {wanted} should stand")
+        }
     }
 }
 
@@ -421,7 +428,15 @@ mod tests {
 
     #[test]
     fn what_is_missing_stays_missing() {
-        for text in ["x", "max(x, 0)", "min(1, x)", "if(x > 0, 1, 2)", "clamp(x, 0, 1)", "step(tiers, x)", "step(tiers, -1)"] {
+        for text in [
+            "x",
+            "max(x, 0)",
+            "min(1, x)",
+            "if(x > 0, 1, 2)",
+            "clamp(x, 0, 1)",
+            "step(tiers, x)",
+            "step(tiers, -1)",
+        ] {
             assert!(read(text).unwrap().evaluate(&Nothing).is_nan(), "{text}");
         }
     }
@@ -430,7 +445,21 @@ mod tests {
     fn what_is_no_formula_is_refused() {
         let deep = "(".repeat(10_000);
         let minus = "-".repeat(1_000);
-        for text in ["", "1 +", "1 2", "y", "abs(1, 2)", "foo(1)", "tiers", "step(x, 1)", "1..2", "é", "if(1,2)", &deep, &minus] {
+        for text in [
+            "",
+            "1 +",
+            "1 2",
+            "y",
+            "abs(1, 2)",
+            "foo(1)",
+            "tiers",
+            "step(x, 1)",
+            "1..2",
+            "é",
+            "if(1,2)",
+            &deep,
+            &minus,
+        ] {
             assert!(read(text).is_err(), "{text}");
         }
     }

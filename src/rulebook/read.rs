@@ -25,9 +25,8 @@ pub fn read(file: &str, text: &str) -> Result<Rulebook, Faults> {
 
 fn read_rulebook(m: &Mapping<'_>) -> Option<Rulebook> {
     let name = m.required("name", |at| at.text().map(str::to_owned));
-    let effective = m.required("effective", |at| {
-        at.parsed("a date such as 2026-01-15", |text| text.parse::<Date>().ok())
-    });
+    let effective = m
+        .required("effective", |at| at.parsed("a date such as 2026-01-15", |text| text.parse::<Date>().ok()));
     let title = m.required("title", |at| at.text().map(str::to_owned));
     let source = m.required("source", |at| at.text().map(str::to_owned));
     let settlement = m.optional("settlement", |at| at.one_of(&SETTLEMENTS));
@@ -124,7 +123,10 @@ impl Names {
             let Component { level: at, reduce, .. } = self.components[index];
             return match level <= at || reduce != Reduce::Each {
                 true => Ok(Meaning::Symbol(Symbol::Component(index))),
-                false => Err(format!("`{name}` is one number for each {}, not one per {per}", LEVEL_WORDS[at as usize])),
+                false => Err(format!(
+                    "`{name}` is one number for each {}, not one per {per}",
+                    LEVEL_WORDS[at as usize]
+                )),
             };
         }
         if let Some(index) = self.inputs.iter().position(|input| input.name == name) {
@@ -243,16 +245,23 @@ fn read_component(m: &Mapping<'_>, name: &str, names: &Names) -> Option<Componen
     if matches!(what, What::Scan(_)) && !matches!(level, Level::Expiry | Level::Underlying) {
         return m.at().fault("a scan at expiry or underlying");
     }
-    Some(Component { name: name.to_owned(), note: note?.unwrap_or_default(), unit: unit?.unwrap_or_else(|| "USD".to_owned()), level, reduce, what })
+    Some(Component {
+        name: name.to_owned(),
+        note: note?.unwrap_or_default(),
+        unit: unit?.unwrap_or_else(|| "USD".to_owned()),
+        level,
+        reduce,
+        what,
+    })
 }
 
 fn read_scan(m: &Mapping<'_>, names: &Names, level: Level) -> Option<Scan> {
     use Shocked::{BaseValue, Black, BlackDelta, Forward, Move, Profit, ShockedValue, Weight};
     const FREE: Place = Place { level: Level::Underlying, shocked: &[] };
     const MOVED: Place = Place { level: Level::Position, shocked: &[Move, Weight] };
-    const PRICED: Place = Place { level: Level::Position, shocked: &[Move, Weight, Black, BlackDelta, Forward] };
-    const SUMMED: Place =
-        Place { level: Level::Expiry, shocked: &[Move, Weight, ShockedValue, BaseValue] };
+    const PRICED: Place =
+        Place { level: Level::Position, shocked: &[Move, Weight, Black, BlackDelta, Forward] };
+    const SUMMED: Place = Place { level: Level::Expiry, shocked: &[Move, Weight, ShockedValue, BaseValue] };
     let total = Place { level, shocked: &[Move, Weight, Profit] };
 
     let shocks = m.optional("volatilities", |at| at.entries(|_, at| names.formula(at, MOVED)));
@@ -322,8 +331,7 @@ fn read_block(
     }
     let weights = weights.iter().cycle();
     let blocks = prices.iter().zip(weights).flat_map(|(price, weight)| {
-        let scenario =
-            |&volatility| Scenario { price: price.clone(), weight: weight.clone(), volatility };
+        let scenario = |&volatility| Scenario { price: price.clone(), weight: weight.clone(), volatility };
         shocks.iter().map(scenario).collect::<Vec<_>>()
     });
     Some(blocks.collect())

@@ -80,7 +80,9 @@ impl Reader<'_> {
             match as_of {
                 None => at.fault_found("an instant in a book without `as_of`", "`as_of`, or `seconds`"),
                 // What has expired is worth what it pays.
-                Some(as_of) => Some(Years::between(as_of, expires).map_or(0.0, |years| years.days() * 86_400.0)),
+                Some(as_of) => {
+                    Some(Years::between(as_of, expires).map_or(0.0, |years| years.days() * 86_400.0))
+                }
             }
         });
         let forward = m.required("forward", price);
@@ -114,7 +116,9 @@ impl Reader<'_> {
         });
         let quantity = m.required("quantity", amount);
         let settlement = m.optional("settlement", |at| at.one_of(&SETTLEMENTS));
-        let mark = m.optional("mark", |at| at.number("a price from 0 to 1e12, in US dollars", |x| (0.0..=1e12).contains(&x)));
+        let mark = m.optional("mark", |at| {
+            at.number("a price from 0 to 1e12, in US dollars", |x| (0.0..=1e12).contains(&x))
+        });
         let delta = m.optional("delta", |at| at.number("a delta of one unit", |x| x.abs() <= 1e6));
         let inputs = self.inputs(m, Level::Position);
         let arrays = m.optional("arrays", |at| at.entries(|scan, at| self.array(scan, at)));
@@ -155,7 +159,10 @@ impl Reader<'_> {
                 if !known.clone().any(|input| input.name == name) {
                     let known: Vec<&str> = known.map(|input| input.name.as_str()).collect();
                     let known = if known.is_empty() { "none here".to_owned() } else { known.join(", ") };
-                    return at.fault_found(format!("the input `{name}`"), format!("an input of {}: {known}", self.rulebook.name));
+                    return at.fault_found(
+                        format!("the input `{name}`"),
+                        format!("an input of {}: {known}", self.rulebook.name),
+                    );
                 }
                 amount(at)
             })
@@ -196,7 +203,8 @@ impl KindReader<'_> {
         let expiry = self.expiry();
         let right = self.m.required("right", |at| at.one_of(&["call", "put"]));
         let strike = self.m.required("strike", price);
-        let read = |at: At<'_>| at.number("a volatility per year from 0 to 20", |x| (0.0..=20.0).contains(&x));
+        let read =
+            |at: At<'_>| at.number("a volatility per year from 0 to 20", |x| (0.0..=20.0).contains(&x));
         let volatility = match has_array {
             true => self.m.optional("volatility", read)?.or(Some(0.0)),
             false => self.m.required("volatility", read),

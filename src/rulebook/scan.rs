@@ -111,7 +111,8 @@ impl Run<'_> {
             let (black, black_delta) = base.black(expiry.forward, volatility);
             let forward = expiry.forward;
             let shock = Shock { weight: 1.0, black, black_delta, forward, ..Shock::default() };
-            let value = self.state.value(self.name, &self.scan.option, Level::Position, index, Some(&shock))?;
+            let value =
+                self.state.value(self.name, &self.scan.option, Level::Position, index, Some(&shock))?;
             Ok(Some(Base { value, ..base }))
         };
         self.state.book.positions.iter().enumerate().map(base).collect()
@@ -170,13 +171,15 @@ impl Run<'_> {
         }
         for (expiry, sum) in options.iter().enumerate() {
             let Some((shocked, base)) = *sum else { continue };
-            let shock = Shock { shocked, base, ..shocks[tree.ancestor(Level::Expiry, expiry, Level::Underlying)] };
+            let shock =
+                Shock { shocked, base, ..shocks[tree.ancestor(Level::Expiry, expiry, Level::Underlying)] };
             let profit = state.value(self.name, &scan.expiry, Level::Expiry, expiry, Some(&shock))?;
             sums[tree.ancestor(Level::Expiry, expiry, level)] += profit;
         }
         for (entity, profit) in sums.into_iter().enumerate() {
             let shock = Shock { profit, ..shocks[tree.ancestor(level, entity, Level::Underlying)] };
-            let figure = finished[entity] + state.value(self.name, &scan.total, level, entity, Some(&shock))?;
+            let figure =
+                finished[entity] + state.value(self.name, &scan.total, level, entity, Some(&shock))?;
             tables[entity].rows.push(ScanRow {
                 price_move: shock.price_move,
                 volatility: scan.volatilities[scenario.volatility].0.clone(),
@@ -188,7 +191,13 @@ impl Run<'_> {
     }
 
     /// Value of an option position in a scenario.
-    fn option(&self, index: usize, base: &Base, scenario: &Scenario, shock: Shock) -> Result<f64, MarginFault> {
+    fn option(
+        &self,
+        index: usize,
+        base: &Base,
+        scenario: &Scenario,
+        shock: Shock,
+    ) -> Result<f64, MarginFault> {
         let at = |formula, shock: &Shock| {
             self.state.value(self.name, formula, Level::Position, index, Some(shock))
         };

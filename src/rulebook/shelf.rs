@@ -88,7 +88,8 @@ pub fn open(name: &str, as_of: Option<Date>) -> Result<Rulebook, ShelfFault> {
     let versions = SHELF.iter().filter(|(known, ..)| *known == name);
     // Dates written as 2026-01-15 are in the order of their text.
     let asked = as_of.map(|date| date.to_string());
-    let right = versions.clone().rfind(|(_, date, _)| asked.as_ref().is_none_or(|asked| *date <= asked.as_str()));
+    let right =
+        versions.clone().rfind(|(_, date, _)| asked.as_ref().is_none_or(|asked| *date <= asked.as_str()));
     match (right, versions.clone().next(), as_of) {
         (Some((_, date, text)), ..) => Ok(read(&format!("{name}/{date}.yaml"), text)?),
         (None, Some((_, first, _)), Some(as_of)) => {
@@ -103,11 +104,9 @@ pub fn open(name: &str, as_of: Option<Date>) -> Result<Rulebook, ShelfFault> {
 
 fn in_force(rulebook: Rulebook, as_of: Option<Date>) -> Result<Rulebook, ShelfFault> {
     match as_of {
-        Some(as_of) if as_of < rulebook.effective => Err(ShelfFault::NotYet {
-            name: rulebook.name,
-            as_of,
-            first: rulebook.effective.to_string(),
-        }),
+        Some(as_of) if as_of < rulebook.effective => {
+            Err(ShelfFault::NotYet { name: rulebook.name, as_of, first: rulebook.effective.to_string() })
+        }
         _ => Ok(rulebook),
     }
 }

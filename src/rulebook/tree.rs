@@ -1,9 +1,9 @@
 //! Which positions belong to which strike, expiry and underlying of a book, and values at all levels.
 
+use super::Reduce;
 use super::book::{Book, Kind};
 use super::formula::{least, most};
 use super::symbol::{LEVELS, Level};
-use super::Reduce;
 
 /// What an expiry of the tree is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

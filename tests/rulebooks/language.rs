@@ -71,7 +71,10 @@ fn what_has_no_value_is_a_fault_and_no_number() {
     let rulebook = open("deribit-pm", None).unwrap();
     let book = r#"{"underlyings": {"HYPE": {"spot": 30}}, "positions": [{"kind": "perpetual", "underlying": "HYPE", "quantity": 1}]}"#;
     let fault = rulebook.margin(&read_book("b", book, &rulebook).unwrap()).unwrap_err();
-    assert!(matches!(&fault, MarginFault::Missing { what, entity, .. } if what == "`price_range`" && entity == "HYPE"), "{fault}");
+    assert!(
+        matches!(&fault, MarginFault::Missing { what, entity, .. } if what == "`price_range`" && entity == "HYPE"),
+        "{fault}"
+    );
 
     let text = SMALL.replace("initial: size + 0 * longs", "initial: size / (cash - cash)");
     let rulebook = read("small.yaml", &text).unwrap();
@@ -119,7 +122,16 @@ fn every_fault_of_a_book_is_reported() {
   ]
 }"#;
     let faults = read_book("book.json", text, &rulebook).unwrap_err().to_string();
-    for part in ["input `stable`", "positions[0].expiry", "positions[0].strike", "positions[0].volatility", "positions[1].kind", "positions[1].underlying", "positions[1].quantity", "8 losses"] {
+    for part in [
+        "input `stable`",
+        "positions[0].expiry",
+        "positions[0].strike",
+        "positions[0].volatility",
+        "positions[1].kind",
+        "positions[1].underlying",
+        "positions[1].quantity",
+        "8 losses",
+    ] {
         assert!(faults.contains(part), "{part} in {faults}");
     }
 }
@@ -127,7 +139,14 @@ fn every_fault_of_a_book_is_reported() {
 #[test]
 fn hostile_texts_are_faults() {
     let rulebook = open("derive-pm2", None).unwrap();
-    for text in ["", "[]", "{", "null", "{\"underlyings\": {}, \"positions\": [null]}", "{\"underlyings\": 3, \"positions\": {}}"] {
+    for text in [
+        "",
+        "[]",
+        "{",
+        "null",
+        "{\"underlyings\": {}, \"positions\": [null]}",
+        "{\"underlyings\": 3, \"positions\": {}}",
+    ] {
         assert!(read_book("b", text, &rulebook).is_err(), "{text}");
         assert!(read("r", text).is_err(), "{text}");
     }

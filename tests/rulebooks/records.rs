@@ -51,7 +51,8 @@ impl Comparison {
     fn number(&mut self, what: &str, found: f64, record: &Value) {
         let right = record.as_f64().unwrap_or_else(|| panic!("{what}: a number in the record"));
         self.compared += 1;
-        let close = if right == 0.0 { found.abs() <= ZERO } else { (found - right).abs() <= RELATIVE * right.abs() };
+        let close =
+            if right == 0.0 { found.abs() <= ZERO } else { (found - right).abs() <= RELATIVE * right.abs() };
         if !close {
             self.differences.push(format!("{what}: {found} and not {right}"));
         }
@@ -77,8 +78,11 @@ fn fields(record: &Value) -> impl Iterator<Item = (&String, &Value)> {
 
 fn compare(result: &MarginResult, record: &Value) -> Comparison {
     let mut comparison = Comparison { compared: 0, differences: Vec::new() };
-    let margins =
-        [("maintenance_margin", Some(result.maintenance)), ("initial_margin", Some(result.initial)), ("equity", result.equity)];
+    let margins = [
+        ("maintenance_margin", Some(result.maintenance)),
+        ("initial_margin", Some(result.initial)),
+        ("equity", result.equity),
+    ];
     for (name, value) in margins {
         if let Some(right) = record.get(name) {
             comparison.number(name, value.expect("a margin that the record has"), right);
@@ -140,7 +144,17 @@ fn a_slightly_other_book_is_told_apart() {
 #[test]
 fn margins_scale_with_the_book() {
     // Dampeners, thresholds and minimum margins do not scale; these rulebooks have none here.
-    for name in ["derive-12", "derive-18", "derive-20", "derive-22", "derive-29", "derive-46", "okx-btc", "span-textbook", "paradex-btc"] {
+    for name in [
+        "derive-12",
+        "derive-18",
+        "derive-20",
+        "derive-22",
+        "derive-29",
+        "derive-46",
+        "okx-btc",
+        "span-textbook",
+        "paradex-btc",
+    ] {
         let record = expected(name);
         let one = margin(name, &record, |_| {});
         let three = margin(name, &record, |book| {

@@ -3,7 +3,6 @@
 use crate::source::{File, lines_with_word};
 
 /// Top-level modules from the bottom up: each may name those before it.
-const LAYERS: [&str; 22] = [
 const LAYERS: &[&str] = &[
     "fault",
     "plot",
