@@ -1,5 +1,6 @@
 //! What to run: the market, the portfolio, the simulation, the margin rules and the stresses.
 
+mod margin;
 mod read;
 mod stress;
 
