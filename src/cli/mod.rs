@@ -11,6 +11,7 @@ mod merge;
 mod output;
 mod overrides;
 mod plan;
+mod procyclicality;
 mod progress;
 mod run;
 mod shard;
@@ -51,6 +52,7 @@ pub enum Command {
     Shard(shard::Arguments),
     Merge(merge::Arguments),
     Generate(generate::Arguments),
+    Procyclicality(procyclicality::Arguments),
     Validate(validate::Arguments),
     Devices(devices::Arguments),
     Init(init::Arguments),
@@ -75,6 +77,7 @@ pub fn perform(command: Command) -> Result<(), Failure> {
         Command::Shard(arguments) => shard::shard(&arguments),
         Command::Merge(arguments) => merge::merge(&arguments),
         Command::Generate(arguments) => generate::generate(&arguments),
+        Command::Procyclicality(arguments) => procyclicality::procyclicality(&arguments),
         Command::Validate(arguments) => validate::validate(&arguments),
         Command::Devices(arguments) => devices::devices(&arguments),
         Command::Init(arguments) => init::init(&arguments),

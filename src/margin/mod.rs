@@ -6,9 +6,11 @@
 pub mod basis;
 mod charge;
 mod exposure;
+pub mod history;
 mod line;
 pub mod liquidation;
 pub mod oracle;
+pub mod procyclicality;
 mod rules;
 pub mod short_option;
 pub mod stablecoin;
