@@ -1,10 +1,16 @@
 //! Adapters: what there is, and which one to take.
 
-use wgpu::{Adapter, Backends, DeviceType, Features, Instance, InstanceDescriptor, InstanceFlags};
+use wgpu::{
+    Adapter, Backends, DeviceType, Features, Instance, InstanceDescriptor, InstanceFlags,
+    MemoryBudgetThresholds,
+};
 
 use crate::engine::EngineFault;
 
 const BACKENDS: Backends = Backends::VULKAN.union(Backends::METAL).union(Backends::DX12);
+
+/// Part of the memory that the driver says is free for us: the rest is for what it needs itself.
+const MEMORY_PERCENT: u8 = 90;
 
 /// Hardware, or a program that imitates it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -99,6 +105,12 @@ fn enumerate() -> Vec<Adapter> {
     let descriptor = InstanceDescriptor {
         backends: BACKENDS,
         flags: InstanceFlags::empty(),
+        // A buffer beyond it is refused, and the plan takes smaller tiles, where otherwise the driver
+        // might lose the device or page.
+        memory_budget_thresholds: MemoryBudgetThresholds {
+            for_resource_creation: Some(MEMORY_PERCENT),
+            for_device_loss: None,
+        },
         ..InstanceDescriptor::new_without_display_handle()
     };
     let instance = Instance::new(descriptor);
