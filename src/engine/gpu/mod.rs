@@ -29,7 +29,7 @@ use self::session::{Habits, Session};
 use super::{BLOCK, Cube, DeviceReport, Engine, EngineFault, Job, StageTimes};
 use crate::risk::{Bracket, Tail};
 
-pub use self::adapter::{AdapterKind, AdapterSummary, adapters, hardware};
+pub use self::adapter::{AdapterKind, AdapterSummary, Wanted, adapters, hardware};
 pub use self::shaders::{PhiloxVariant, shaders_blake3};
 
 /// Sizes for hardware: enough paths to fill a large GPU, in memory that a small one has.
@@ -94,11 +94,26 @@ impl GpuEngine {
 
     /// Opens an adapter with other sizes; results do not depend on them.
     pub fn with_options(options: GpuOptions) -> Result<Self, EngineFault> {
-        let (adapter, summary) = adapter::choose(options.filter.as_deref())?;
+        let wanted = options.filter.clone().map_or(Wanted::First, Wanted::Named);
+        let (adapter, summary) = adapter::choose(&[wanted])?.swap_remove(0);
+        Self::on(&adapter, summary, options)
+    }
+
+    /// Opens several adapters, each once.
+    pub fn several(wanted: &[Wanted]) -> Result<Vec<Self>, EngineFault> {
+        let adapters = adapter::choose(wanted)?.into_iter();
+        adapters.map(|(adapter, summary)| Self::on(&adapter, summary, GpuOptions::default())).collect()
+    }
+
+    fn on(
+        adapter: &wgpu::Adapter,
+        summary: AdapterSummary,
+        options: GpuOptions,
+    ) -> Result<Self, EngineFault> {
         if options.philox == PhiloxVariant::Wide && !summary.shader_int64 {
             return Err(EngineFault::Device(format!("{} has no 64-bit integers", summary.name)));
         }
-        let device = Device::open(&adapter, summary)?;
+        let device = Device::open(adapter, summary)?;
         Ok(Self { device, options, pipelines: None, pace: None, times: StageTimes::default() })
     }
 

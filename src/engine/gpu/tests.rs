@@ -297,6 +297,51 @@ fn a_lost_device_is_a_fault() {
 }
 
 #[test]
+fn several_devices_share_the_paths() {
+    let small = || GpuOptions { tile_paths: Some(512), ..GpuOptions::default() };
+    let (Some(first), Some(second)) = (engine(small()), engine(small())) else { return };
+    let scenario = quickstart();
+    let job = job(&scenario);
+    let paths = 40_003;
+    let brackets = Pilot::new(&job, paths).brackets(&job, 1.0);
+    let mut cpu = CpuEngine::new(Precision::F32);
+    let expected = cpu.tails(&job, &brackets, 0..paths, &mut |_| ()).expect("the CPU has no faults");
+    let lost = first.device.raw.clone();
+    let engines: Vec<Box<dyn Engine>> = vec![Box::new(first), Box::new(second), Box::new(cpu)];
+    let heard = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let told = std::sync::Arc::clone(&heard);
+    let mut several = crate::engine::Several::new(engines, move |text| {
+        told.lock().expect("nobody panics").push(text.to_owned());
+    });
+    assert!(several.tails(&job, &brackets, 0..paths, &mut |_| ()).expect("the job runs") == expected);
+    assert_eq!(heard.lock().expect("nobody panics").len(), 0);
+    // One is lost in the middle of its work; the others do it.
+    let mut calls = 0;
+    let tails = several.tails(&job, &brackets, 0..paths, &mut |_| {
+        calls += 1;
+        if calls == 2 {
+            lost.destroy();
+        }
+    });
+    assert!(tails.expect("two are left") == expected);
+    let heard = heard.lock().expect("nobody panics");
+    assert!(heard.len() == 1 && heard[0].contains("the device was lost"), "{heard:?}");
+    assert!(several.device().reason.contains("the device was lost"), "{:?}", several.device());
+}
+
+#[test]
+fn an_adapter_is_taken_once() {
+    let Some(gpu) = engine(GpuOptions::default()) else { return };
+    let name = Wanted::Named(gpu.adapter().name.clone());
+    let count = adapters().iter().filter(|adapter| adapter.name == gpu.adapter().name).count();
+    assert_eq!(GpuEngine::several(&vec![name.clone(); count]).expect("they are there").len(), count);
+    match GpuEngine::several(&vec![name; count + 1]) {
+        Err(EngineFault::NoDevice(text)) => assert!(text.contains("asked for again"), "{text}"),
+        other => panic!("{:?}", other.map(|engines| engines.len())),
+    }
+}
+
+#[test]
 fn a_tail_that_overflows_is_the_same() {
     let Some(mut gpu) = engine(GpuOptions::default()) else { return };
     let job = job(&quickstart());
