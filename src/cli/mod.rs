@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand; the only reader of arguments and environment.
 
+mod bench;
 mod completions;
 mod device;
 mod devices;
@@ -54,6 +55,7 @@ pub enum Command {
     Generate(generate::Arguments),
     Procyclicality(procyclicality::Arguments),
     Validate(validate::Arguments),
+    Bench(bench::Arguments),
     Devices(devices::Arguments),
     Init(init::Arguments),
     Completions(completions::Arguments),
@@ -79,6 +81,7 @@ pub fn perform(command: Command) -> Result<(), Failure> {
         Command::Generate(arguments) => generate::generate(&arguments),
         Command::Procyclicality(arguments) => procyclicality::procyclicality(&arguments),
         Command::Validate(arguments) => validate::validate(&arguments),
+        Command::Bench(arguments) => bench::bench(&arguments),
         Command::Devices(arguments) => devices::devices(&arguments),
         Command::Init(arguments) => init::init(&arguments),
         Command::Completions(arguments) => completions::completions(&arguments),
