@@ -14,6 +14,7 @@
 pub mod attribution;
 pub mod bench;
 pub mod closed_form;
+pub mod compare;
 pub mod engine;
 pub mod fault;
 pub mod generate;

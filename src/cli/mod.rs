@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand; the only reader of arguments and environment.
 
 mod bench;
+mod compare;
 mod completions;
 mod device;
 mod devices;
@@ -54,6 +55,7 @@ pub enum Command {
     Shard(shard::Arguments),
     Merge(merge::Arguments),
     Margin(margin::Arguments),
+    Compare(compare::Arguments),
     Generate(generate::Arguments),
     Procyclicality(procyclicality::Arguments),
     Validate(validate::Arguments),
@@ -81,6 +83,7 @@ pub fn perform(command: Command) -> Result<(), Failure> {
         Command::Shard(arguments) => shard::shard(&arguments),
         Command::Merge(arguments) => merge::merge(&arguments),
         Command::Margin(arguments) => margin::margin(&arguments),
+        Command::Compare(arguments) => compare::compare(&arguments),
         Command::Generate(arguments) => generate::generate(&arguments),
         Command::Procyclicality(arguments) => procyclicality::procyclicality(&arguments),
         Command::Validate(arguments) => validate::validate(&arguments),

@@ -45,6 +45,18 @@ pub struct Rulebook {
     margins: Margins,
 }
 
+impl Rulebook {
+    /// Names of the inputs that a book may give.
+    pub fn inputs(&self) -> Vec<&str> {
+        self.inputs.iter().map(|input| input.name.as_str()).collect()
+    }
+
+    /// The level at which a book gives an input; `None` for a name that is none.
+    pub fn input_level(&self, name: &str) -> Option<Level> {
+        self.inputs.iter().find(|input| input.name == name).map(|input| input.level)
+    }
+}
+
 /// Something that may differ by asset.
 #[derive(Clone, Debug)]
 struct ByAsset<T> {
