@@ -12,6 +12,8 @@
 #![warn(missing_docs)]
 
 pub mod attribution;
+pub mod backtest;
+pub mod calibrate;
 pub mod closed_form;
 pub mod engine;
 pub mod fault;
