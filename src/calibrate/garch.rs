@@ -192,7 +192,15 @@ impl Form {
         let parameters = self.parameters(&scaled, &unit, scale, level);
         let (aic, bic) = criteria(log_likelihood, parameters.len(), returns.len());
         let form = *self;
-        Some(GarchFit { form, model, parameters, log_likelihood, aic, bic, has_converged: found.has_converged })
+        Some(GarchFit {
+            form,
+            model,
+            parameters,
+            log_likelihood,
+            aic,
+            bic,
+            has_converged: found.has_converged,
+        })
     }
 
     fn cost(&self, scaled: &[f64], garch: Option<Garch>, backcast: f64) -> f64 {
@@ -233,7 +241,14 @@ impl Form {
         let persistence = inner(garch.persistence());
         let skew = (0.5 * garch.gamma / news).clamp(-0.999, 0.999);
         let nu = if garch.nu.is_finite() { (garch.nu - 2.0).max(1e-3).ln() } else { 0.0 };
-        self.free([garch.mu, garch.omega.ln(), logit(persistence), logit(inner(news / persistence)), skew.atanh(), nu])
+        self.free([
+            garch.mu,
+            garch.omega.ln(),
+            logit(persistence),
+            logit(inner(news / persistence)),
+            skew.atanh(),
+            nu,
+        ])
     }
 
     fn inside(&self, at: &[f64]) -> Option<Garch> {
@@ -253,7 +268,8 @@ impl Form {
             beta: persistence - news,
             nu,
         };
-        let is_right = garch.omega > 1e-12 && garch.omega < 1e6 && persistence < 1.0 && !(nu > 2e3 && nu.is_finite());
+        let is_right =
+            garch.omega > 1e-12 && garch.omega < 1e6 && persistence < 1.0 && !(nu > 2e3 && nu.is_finite());
         is_right.then_some(garch)
     }
 
@@ -271,7 +287,10 @@ impl Form {
             let beta = rest.next()?;
             let nu = rest.next().unwrap_or(f64::INFINITY);
             let garch = Garch { mu: at[0], omega: at[1], alpha: at[2], gamma, beta, nu };
-            let is_right = garch.omega > 0.0 && garch.alpha + garch.gamma.min(0.0) > -0.05 && garch.beta >= 0.0 && nu > 2.0;
+            let is_right = garch.omega > 0.0
+                && garch.alpha + garch.gamma.min(0.0) > -0.05
+                && garch.beta >= 0.0
+                && nu > 2.0;
             is_right.then_some(garch)
         };
         let cost = |at: &[f64]| self.cost(scaled, from_natural(at), backcast);

@@ -60,7 +60,11 @@ pub fn read(files: &[impl AsRef<Path>]) -> Result<History, Faults> {
             Ok(found) => {
                 for (name, prices) in found {
                     if series.iter().any(|(other, _)| *other == name) {
-                        faults.push(whole_file(file.as_ref(), format!("the asset {name} a second time"), "each asset in one file"));
+                        faults.push(whole_file(
+                            file.as_ref(),
+                            format!("the asset {name} a second time"),
+                            "each asset in one file",
+                        ));
                     }
                     series.push((name, prices));
                 }
@@ -91,13 +95,16 @@ pub fn read(files: &[impl AsRef<Path>]) -> Result<History, Faults> {
 
 impl History {
     fn assemble(series: Vec<(String, BTreeMap<Timestamp, f64>)>, step_seconds: i64, notes: Notes) -> Self {
-        let mut times: Vec<Timestamp> = series.iter().flat_map(|(_, prices)| prices.keys().copied()).collect();
+        let mut times: Vec<Timestamp> =
+            series.iter().flat_map(|(_, prices)| prices.keys().copied()).collect();
         times.sort_unstable();
         times.dedup();
         let has_weekends_off = step_seconds == DAY_SECONDS && !times.iter().any(|time| is_weekend(*time));
         let prices = series
             .iter()
-            .map(|(_, prices)| times.iter().map(|time| prices.get(time).copied().unwrap_or(f64::NAN)).collect())
+            .map(|(_, prices)| {
+                times.iter().map(|time| prices.get(time).copied().unwrap_or(f64::NAN)).collect()
+            })
             .collect();
         let assets = series.into_iter().map(|(name, _)| name).collect();
         let mut history = Self { times, assets, prices, step_seconds, has_weekends_off, notes };
@@ -155,13 +162,18 @@ impl History {
             }
             let missing = prices[first..=last].iter().filter(|p| !p.is_finite()).count();
             if missing > 0 {
-                self.notes.0.push(format!("{name} misses {missing} prices inside: returns over them are left out"));
+                self.notes
+                    .0
+                    .push(format!("{name} misses {missing} prices inside: returns over them are left out"));
             }
         }
         let gaps: Vec<usize> = (1..self.times.len()).filter(|t| self.is_gap(*t)).collect();
         if let Some(t) = gaps.first() {
             let (from, to) = (self.times[t - 1], self.times[*t]);
-            let text = format!("{} gaps on all series, the first from {from} to {to}: returns over them are left out", gaps.len());
+            let text = format!(
+                "{} gaps on all series, the first from {from} to {to}: returns over them are left out",
+                gaps.len()
+            );
             self.notes.0.push(text);
         }
     }
@@ -194,13 +206,19 @@ type Prices = Vec<(String, BTreeMap<Timestamp, f64>)>;
 fn read_file(path: &Path, notes: &mut Notes) -> Result<Prices, Faults> {
     let table = Table::read(path)?;
     let Some(time_column) = TIME_COLUMNS.iter().find(|name| table.header().iter().any(|h| h == *name)) else {
-        return Err(whole_file(path, format!("the columns {}", table.header().join(", ")), "a column date, time or time_utc").into());
+        return Err(whole_file(
+            path,
+            format!("the columns {}", table.header().join(", ")),
+            "a column date, time or time_utc",
+        )
+        .into());
     };
     let columns = price_columns(path, &table, time_column)?;
     let mut series: Prices = columns.iter().map(|(name, _)| (name.clone(), BTreeMap::new())).collect();
     let (mut last, mut unordered, mut repeated) = (None, 0_u64, 0_u64);
     table.rows_any(|row| {
-        let time = row.parsed(time_column, "a date or an instant such as 2026-02-04T21:00:00Z", parse_time)?;
+        let time =
+            row.parsed(time_column, "a date or an instant such as 2026-02-04T21:00:00Z", parse_time)?;
         unordered += u64::from(last.is_some_and(|last| time < last));
         last = Some(time);
         let mut is_repeated = false;
@@ -210,7 +228,9 @@ fn read_file(path: &Path, notes: &mut Notes) -> Result<Prices, Faults> {
         repeated += u64::from(is_repeated);
         Some(())
     })?;
-    for (count, what) in [(unordered, "rows out of order were sorted"), (repeated, "equal rows were counted once")] {
+    for (count, what) in
+        [(unordered, "rows out of order were sorted"), (repeated, "equal rows were counted once")]
+    {
         if count > 0 {
             notes.0.push(format!("{}: {count} {what}", path.display()));
         }
@@ -219,7 +239,12 @@ fn read_file(path: &Path, notes: &mut Notes) -> Result<Prices, Faults> {
 }
 
 /// Adds the price of a cell; whether it was there already. `None` after a fault.
-fn add_price(row: &Row<'_>, column: &str, time: Timestamp, prices: &mut BTreeMap<Timestamp, f64>) -> Option<bool> {
+fn add_price(
+    row: &Row<'_>,
+    column: &str,
+    time: Timestamp,
+    prices: &mut BTreeMap<Timestamp, f64>,
+) -> Option<bool> {
     if row.cell(column).is_empty() && column != "close" {
         return Some(false);
     }
@@ -227,7 +252,9 @@ fn add_price(row: &Row<'_>, column: &str, time: Timestamp, prices: &mut BTreeMap
     match prices.insert(time, price) {
         None => Some(false),
         Some(before) if before == price => Some(true),
-        Some(before) => row.fault(column, format!("{price} at a time that has {before}"), "one price at a time"),
+        Some(before) => {
+            row.fault(column, format!("{price} at a time that has {before}"), "one price at a time")
+        }
     }
 }
 
@@ -255,7 +282,12 @@ fn price_columns(path: &Path, table: &Table, time_column: &str) -> Result<Vec<(S
         columns.push((name.clone(), name));
     }
     if columns.is_empty() {
-        return Err(whole_file(path, "no column of prices".to_owned(), "a column close, or one for each ticker").into());
+        return Err(whole_file(
+            path,
+            "no column of prices".to_owned(),
+            "a column close, or one for each ticker",
+        )
+        .into());
     }
     Ok(columns)
 }

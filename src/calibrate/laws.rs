@@ -135,14 +135,24 @@ impl Kind {
         let (aic, bic) = criteria(log_likelihood, parameters.len(), n);
         let Model { drift, scale, law } = model;
         let law = law.in_units_of(unit);
-        Some(LawFit { drift, scale, law, parameters, log_likelihood, aic, bic, has_converged: found.has_converged })
+        Some(LawFit {
+            drift,
+            scale,
+            law,
+            parameters,
+            log_likelihood,
+            aic,
+            bic,
+            has_converged: found.has_converged,
+        })
     }
 
     /// From the returns beyond a threshold, in coordinates without bounds: drift, ln scale, then the law's.
     fn first_guess(self, sample: Sample<'_>) -> Vec<f64> {
         let scores = sample.returns.iter().zip(sample.deviations).map(|(r, d)| (*r, r / d));
         let (jumps, calm): (Vec<_>, Vec<_>) = scores.partition(|(_, z)| z.abs() > THRESHOLD);
-        let diffusion = (calm.iter().map(|(_, z)| z * z).sum::<f64>() / calm.len().max(1) as f64).sqrt().max(0.2);
+        let diffusion =
+            (calm.iter().map(|(_, z)| z * z).sum::<f64>() / calm.len().max(1) as f64).sqrt().max(0.2);
         let count = jumps.len().max(2) as f64;
         let intensity = (count / sample.returns.len() as f64).min(0.5 * MOST_INTENSITY);
         let mean = jumps.iter().map(|(r, _)| r).sum::<f64>() / count;
@@ -209,7 +219,9 @@ impl Law {
     fn in_units_of(self, unit: f64) -> Self {
         match self {
             Self::Normal | Self::Student { .. } => self,
-            Self::Merton { intensity, mean, sd } => Self::Merton { intensity, mean: mean * unit, sd: sd * unit },
+            Self::Merton { intensity, mean, sd } => {
+                Self::Merton { intensity, mean: mean * unit, sd: sd * unit }
+            }
             Self::Kou { intensity, up_probability, up_rate, down_rate } => {
                 Self::Kou { intensity, up_probability, up_rate: up_rate / unit, down_rate: down_rate / unit }
             }
@@ -254,7 +266,9 @@ impl Model {
             Law::Student { nu } => self.standard(nu, steps),
             Law::Merton { intensity, mean, sd } => {
                 let weights = poisson(intensity);
-                steps.map(|(r, d)| merton_density(r - self.drift * d, self.scale * d, &weights, mean, sd).ln()).sum()
+                steps
+                    .map(|(r, d)| merton_density(r - self.drift * d, self.scale * d, &weights, mean, sd).ln())
+                    .sum()
             }
             Law::Kou { intensity, .. } => {
                 let jump = -(-intensity).exp_m1();
@@ -289,7 +303,8 @@ impl Model {
         let log_density = |(r, d): (&f64, &f64)| {
             let sd = self.scale * d;
             let square = ((r - self.drift * d) / sd).powi(2);
-            let kernel = if nu.is_finite() { 0.5 * (nu + 1.0) * (square / (nu - 2.0)).ln_1p() } else { 0.5 * square };
+            let kernel =
+                if nu.is_finite() { 0.5 * (nu + 1.0) * (square / (nu - 2.0)).ln_1p() } else { 0.5 * square };
             -sd.ln() - kernel
         };
         constant + steps.map(log_density).sum::<f64>()
@@ -301,7 +316,11 @@ impl Model {
         let side = |x: f64, rate: f64| {
             let score = x / sd - rate * sd;
             // Far on the other side both factors leave the range of numbers; their product is nothing.
-            if score < -30.0 { 0.0 } else { rate * (0.5 * (rate * sd).powi(2) - rate * x).exp() * normal_cdf(score) }
+            if score < -30.0 {
+                0.0
+            } else {
+                rate * (0.5 * (rate * sd).powi(2) - rate * x).exp() * normal_cdf(score)
+            }
         };
         up_probability * side(x, up_rate) + (1.0 - up_probability) * side(-x, down_rate)
     }

@@ -13,9 +13,10 @@ const TOLERANCE: f64 = 1e-12;
 /// A restart that gains less ends the search.
 const GAIN: f64 = 1e-9;
 const RESTARTS: usize = 12;
-/// Step of the second differences, as a part of a parameter's scale: the fourth root of the rounding
-/// of a log-likelihood, 1e-16 times its size of a few thousand.
-const CURVATURE_STEP: f64 = 1e-3;
+/// Step of the second differences, as a part of a parameter's scale. Its square times the curvature
+/// stands well above the rounding of a log-likelihood (1e-13 of a few thousand), and well below a
+/// standard error, so that the fourth derivative does not matter.
+const CURVATURE_STEP: f64 = 1e-4;
 
 /// Where a search ended.
 #[derive(Clone, Debug)]

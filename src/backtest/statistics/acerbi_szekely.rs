@@ -7,8 +7,8 @@
 use rand::RngExt;
 use serde::Serialize;
 
-use crate::closed_form::{ClosedFormError, special};
 use crate::closed_form::expected_shortfall::TailLaw;
+use crate::closed_form::{ClosedFormError, special};
 use crate::numeric::PhiloxRng;
 
 /// The two scores of a sequence.

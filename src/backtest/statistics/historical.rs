@@ -14,8 +14,7 @@ pub fn tail_count(losses: usize, confidence: f64) -> usize {
 /// not be empty.
 pub fn empirical_tail(losses: &mut [f64], confidence: f64) -> TailFigures {
     let count = tail_count(losses.len(), confidence);
-    let (largest, value_at_risk, _) =
-        losses.select_nth_unstable_by(count - 1, |a, b| b.total_cmp(a));
+    let (largest, value_at_risk, _) = losses.select_nth_unstable_by(count - 1, |a, b| b.total_cmp(a));
     let value_at_risk = *value_at_risk;
     // Summed in descending order: the same bits whatever order the losses came in.
     largest.sort_unstable_by(|a, b| b.total_cmp(a));
