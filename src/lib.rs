@@ -14,6 +14,7 @@
 pub mod attribution;
 pub mod backtest;
 pub mod calibrate;
+pub mod bench;
 pub mod closed_form;
 pub mod engine;
 pub mod fault;
@@ -23,6 +24,7 @@ pub mod margin;
 pub mod market;
 pub mod numeric;
 pub mod plan;
+pub mod plot;
 pub mod portfolio;
 pub mod report;
 pub mod risk;
