@@ -13,8 +13,8 @@
 
 pub mod attribution;
 pub mod backtest;
-pub mod calibrate;
 pub mod bench;
+pub mod calibrate;
 pub mod closed_form;
 pub mod engine;
 pub mod fault;

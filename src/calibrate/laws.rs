@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::garch::log_constant;
 use super::optimise::{OUTSIDE, Parameter, criteria, minimise, standard_errors};
-use crate::closed_form::special::normal_cdf;
+use crate::closed_form::special::{normal_cdf, student_survival};
 
 /// Returns beyond so many deviations are the first guess at the jumps.
 const THRESHOLD: f64 = 3.5;
@@ -229,6 +229,35 @@ impl Law {
     }
 }
 
+impl LawFit {
+    /// Probability of a return at or below `log_return` in a step of the filter's `deviation`.
+    pub fn probability(&self, log_return: f64, deviation: f64) -> f64 {
+        let (x, sd) = (log_return - self.drift * deviation, self.scale * deviation);
+        match self.law {
+            Law::Normal => normal_cdf(x / sd),
+            Law::Student { nu } => {
+                let t = x / sd * (nu / (nu - 2.0)).sqrt();
+                if t > 0.0 { 1.0 - student_survival(t, nu) } else { student_survival(-t, nu) }
+            }
+            Law::Merton { intensity, mean, sd: jump_sd } => {
+                let each = poisson(intensity).into_iter().enumerate().map(|(n, weight)| {
+                    let n = n as f64;
+                    weight * normal_cdf((x - n * mean) / (sd * sd + n * jump_sd * jump_sd).sqrt())
+                });
+                each.sum::<f64>().min(1.0)
+            }
+            Law::Kou { intensity, up_probability, up_rate, down_rate } => {
+                let jump = -(-intensity).exp_m1();
+                let below = |x: f64, rate: f64| normal_cdf(x / sd) - modified(x, sd, rate) / rate;
+                let up = below(x, up_rate);
+                let down = 1.0 - below(-x, down_rate);
+                (1.0 - jump) * normal_cdf(x / sd)
+                    + jump * (up_probability * up + (1.0 - up_probability) * down)
+            }
+        }
+    }
+}
+
 /// A law with its diffusion.
 struct Model {
     drift: f64,
@@ -313,17 +342,16 @@ impl Model {
     /// Density of the diffusion and one jump: an exponentially modified normal on either side.
     fn kou_density(&self, x: f64, sd: f64) -> f64 {
         let Law::Kou { up_probability, up_rate, down_rate, .. } = self.law else { return 0.0 };
-        let side = |x: f64, rate: f64| {
-            let score = x / sd - rate * sd;
-            // Far on the other side both factors leave the range of numbers; their product is nothing.
-            if score < -30.0 {
-                0.0
-            } else {
-                rate * (0.5 * (rate * sd).powi(2) - rate * x).exp() * normal_cdf(score)
-            }
-        };
+        let side = |x, rate| modified(x, sd, rate);
         up_probability * side(x, up_rate) + (1.0 - up_probability) * side(-x, down_rate)
     }
+}
+
+/// Density of a normal and an exponential variable together, upwards.
+fn modified(x: f64, sd: f64, rate: f64) -> f64 {
+    let score = x / sd - rate * sd;
+    // Far on the other side both factors leave the range of numbers; their product is nothing.
+    if score < -30.0 { 0.0 } else { rate * (0.5 * (rate * sd).powi(2) - rate * x).exp() * normal_cdf(score) }
 }
 
 fn normal_density(x: f64, sd: f64) -> f64 {

@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand; the only reader of arguments and environment.
 
+mod calibrate;
 mod completions;
 mod device;
 mod devices;
@@ -50,6 +51,7 @@ pub enum Command {
     Plan(plan::Arguments),
     Shard(shard::Arguments),
     Merge(merge::Arguments),
+    Calibrate(calibrate::Arguments),
     Generate(generate::Arguments),
     Validate(validate::Arguments),
     Devices(devices::Arguments),
@@ -74,6 +76,7 @@ pub fn perform(command: Command) -> Result<(), Failure> {
         Command::Plan(arguments) => plan::plan(&arguments),
         Command::Shard(arguments) => shard::shard(&arguments),
         Command::Merge(arguments) => merge::merge(&arguments),
+        Command::Calibrate(arguments) => calibrate::calibrate(&arguments),
         Command::Generate(arguments) => generate::generate(&arguments),
         Command::Validate(arguments) => validate::validate(&arguments),
         Command::Devices(arguments) => devices::devices(&arguments),
