@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand; the only reader of arguments and environment.
 
+mod bench;
 mod calibrate;
 mod completions;
 mod device;
@@ -12,6 +13,7 @@ mod merge;
 mod output;
 mod overrides;
 mod plan;
+mod procyclicality;
 mod progress;
 mod run;
 mod shard;
@@ -53,7 +55,9 @@ pub enum Command {
     Merge(merge::Arguments),
     Calibrate(calibrate::Arguments),
     Generate(generate::Arguments),
+    Procyclicality(procyclicality::Arguments),
     Validate(validate::Arguments),
+    Bench(bench::Arguments),
     Devices(devices::Arguments),
     Init(init::Arguments),
     Completions(completions::Arguments),
@@ -78,7 +82,9 @@ pub fn perform(command: Command) -> Result<(), Failure> {
         Command::Merge(arguments) => merge::merge(&arguments),
         Command::Calibrate(arguments) => calibrate::calibrate(&arguments),
         Command::Generate(arguments) => generate::generate(&arguments),
+        Command::Procyclicality(arguments) => procyclicality::procyclicality(&arguments),
         Command::Validate(arguments) => validate::validate(&arguments),
+        Command::Bench(arguments) => bench::bench(&arguments),
         Command::Devices(arguments) => devices::devices(&arguments),
         Command::Init(arguments) => init::init(&arguments),
         Command::Completions(arguments) => completions::completions(&arguments),

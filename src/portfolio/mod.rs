@@ -29,9 +29,15 @@ pub struct Account {
     /// Coin balances posted as collateral, `(asset, amount)`: also part of the holdings; haircuts
     /// are taken from these alone.
     pub balances: Vec<(usize, f64)>,
+    /// Balances in stablecoins, `[USDC, USDT]`: also part of the cash; depeg charges are taken from
+    /// these alone.
+    pub stablecoins: [f64; 2],
     /// Holdings, each instrument once, ascending. A coin balance is a holding of its spot.
     pub holdings: Vec<Holding>,
 }
+
+/// Stablecoins that count as dollars, in the order of [`Account::stablecoins`].
+pub const STABLECOINS: [&str; 2] = ["USDC", "USDT"];
 
 /// A quantity of an instrument.
 #[derive(Clone, Copy, Debug, PartialEq)]

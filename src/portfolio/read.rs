@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
-use super::{Account, Holding, Portfolio};
+use super::{Account, Holding, Portfolio, STABLECOINS};
 use crate::fault::{Fault, Faults};
 use crate::instrument::{self, Instrument, Kind, UnitValue};
 use crate::market::Market;
@@ -74,6 +74,7 @@ struct Reader<'a> {
 struct Draft {
     description: String,
     cash: f64,
+    stablecoins: [f64; 2],
     balances: BTreeMap<usize, f64>,
     /// In the order of the rows.
     quantities: Vec<Holding>,
@@ -152,7 +153,13 @@ impl Reader<'_> {
                     let draft = self.draft(row.cell("account"));
                     *draft.balances.entry(asset).or_default() += amount;
                 }
-                _ => self.draft(row.cell("account")).cash += amount,
+                _ => {
+                    let draft = self.draft(row.cell("account"));
+                    draft.cash += amount;
+                    if let Some(coin) = STABLECOINS.iter().position(|coin| *coin == name) {
+                        draft.stablecoins[coin] += amount;
+                    }
+                }
             }
             Some(())
         })?;
@@ -226,6 +233,7 @@ impl Reader<'_> {
             name,
             description: draft.description,
             cash: draft.cash,
+            stablecoins: draft.stablecoins,
             balances: draft.balances.into_iter().collect(),
             holdings: netted(draft.quantities),
         });
