@@ -8,7 +8,7 @@
 use serde::Serialize;
 use statrs::function::gamma::ln_gamma;
 
-use super::optimise::{OUTSIDE, Parameter, criteria, minimise, standard_errors};
+use super::optimise::{Minimum, OUTSIDE, Parameter, criteria, minimise, standard_errors};
 
 /// Law of the innovations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -182,25 +182,26 @@ impl Form {
     /// At least 30 returns, not all equal; else `None`.
     pub fn fit(&self, returns: &[f64], warm: Option<&Garch>) -> Option<GarchFit> {
         let (scale, scaled) = standardised(returns)?;
-        let start = warm.map_or(self.first_guess(), |garch| garch.scaled(1.0 / scale));
-        let level = start_level(&scaled, 0.0, self.start);
-        let cost = |at: &[f64]| self.cost(&scaled, self.inside(at), level);
-        let found = minimise(&cost, &self.outside(&start), &self.first_steps());
-        let unit = self.inside(&found.at)?;
-        let model = unit.scaled(scale);
+        let (unit, found) = self.search(&scaled, scale, warm)?;
         let log_likelihood = -found.value - returns.len() as f64 * scale.ln();
-        let parameters = self.parameters(&scaled, &unit, scale, level);
+        let parameters = self.parameters(&scaled, &unit, scale);
         let (aic, bic) = criteria(log_likelihood, parameters.len(), returns.len());
-        let form = *self;
-        Some(GarchFit {
-            form,
-            model,
-            parameters,
-            log_likelihood,
-            aic,
-            bic,
-            has_converged: found.has_converged,
-        })
+        let (form, model, has_converged) = (*self, unit.scaled(scale), found.has_converged);
+        Some(GarchFit { form, model, parameters, log_likelihood, aic, bic, has_converged })
+    }
+
+    /// The estimates of [`Form::fit`] alone, without their errors.
+    pub fn estimate(&self, returns: &[f64], warm: Option<&Garch>) -> Option<Garch> {
+        let (scale, scaled) = standardised(returns)?;
+        self.search(&scaled, scale, warm).map(|(unit, _)| unit.scaled(scale))
+    }
+
+    fn search(&self, scaled: &[f64], scale: f64, warm: Option<&Garch>) -> Option<(Garch, Minimum)> {
+        let start = warm.map_or(self.first_guess(), |garch| garch.scaled(1.0 / scale));
+        let level = start_level(scaled, 0.0, self.start);
+        let cost = |at: &[f64]| self.cost(scaled, self.inside(at), level);
+        let found = minimise(&cost, &self.outside(&start), &self.first_steps());
+        Some((self.inside(&found.at)?, found))
     }
 
     fn cost(&self, scaled: &[f64], garch: Option<Garch>, backcast: f64) -> f64 {
@@ -273,7 +274,8 @@ impl Form {
         is_right.then_some(garch)
     }
 
-    fn parameters(&self, scaled: &[f64], unit: &Garch, scale: f64, backcast: f64) -> Vec<Parameter> {
+    fn parameters(&self, scaled: &[f64], unit: &Garch, scale: f64) -> Vec<Parameter> {
+        let backcast = start_level(scaled, 0.0, self.start);
         let natural = |garch: &Garch| {
             let mut all = vec![garch.mu, garch.omega, garch.alpha];
             all.extend(self.is_asymmetric.then_some(garch.gamma));

@@ -9,6 +9,7 @@ pub mod exit;
 mod fail_if;
 mod generate;
 mod init;
+mod margin;
 mod merge;
 mod output;
 mod overrides;
@@ -54,6 +55,7 @@ pub enum Command {
     Shard(shard::Arguments),
     Merge(merge::Arguments),
     Calibrate(calibrate::Arguments),
+    Margin(margin::Arguments),
     Generate(generate::Arguments),
     Procyclicality(procyclicality::Arguments),
     Validate(validate::Arguments),
@@ -81,6 +83,7 @@ pub fn perform(command: Command) -> Result<(), Failure> {
         Command::Shard(arguments) => shard::shard(&arguments),
         Command::Merge(arguments) => merge::merge(&arguments),
         Command::Calibrate(arguments) => calibrate::calibrate(&arguments),
+        Command::Margin(arguments) => margin::margin(&arguments),
         Command::Generate(arguments) => generate::generate(&arguments),
         Command::Procyclicality(arguments) => procyclicality::procyclicality(&arguments),
         Command::Validate(arguments) => validate::validate(&arguments),
