@@ -122,7 +122,7 @@ impl Kind {
         let natural = model.naturals();
         let at: Vec<f64> = natural.iter().map(|(_, x)| *x).collect();
         let scales: Vec<f64> = at.iter().map(|x| x.abs().max(0.02)).collect();
-        let errors = standard_errors(&|at| -self.from_naturals(at).log_likelihood(scaled), &at, &scales);
+        let errors = standard_errors(&|at| -self.natural_model(at).log_likelihood(scaled), &at, &scales);
         let parameters: Vec<Parameter> = natural
             .iter()
             .zip(errors)
@@ -193,7 +193,7 @@ impl Kind {
         Model { drift: at[0], scale: at[1].exp(), law }
     }
 
-    fn from_naturals(self, at: &[f64]) -> Model {
+    fn natural_model(self, at: &[f64]) -> Model {
         let law = match self {
             Self::Normal => Law::Normal,
             Self::Student => Law::Student { nu: at[2] },
@@ -313,7 +313,7 @@ impl Model {
     fn is_right(&self) -> bool {
         let has_diffusion = self.scale >= LEAST_SCALE && self.scale < 1e3;
         let is_rare = |intensity: f64| intensity > 0.0 && intensity <= MOST_INTENSITY;
-        let is_jump = |size: f64| size >= LEAST_SIZE && size < 1e3;
+        let is_jump = |size: f64| (LEAST_SIZE..1e3).contains(&size);
         has_diffusion
             && match self.law {
                 Law::Normal => true,
