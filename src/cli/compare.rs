@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use shortfall::compare;
-use shortfall::report::compare as report;
+use shortfall::compare::{self, report};
 use shortfall::scenario::DeviceChoice;
 
 use super::exit::{Failure, exit_codes};

@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand; the only reader of arguments and environment.
 
 mod bench;
+mod calibrate;
 mod compare;
 mod completions;
 mod device;
@@ -54,6 +55,7 @@ pub enum Command {
     Plan(plan::Arguments),
     Shard(shard::Arguments),
     Merge(merge::Arguments),
+    Calibrate(calibrate::Arguments),
     Margin(margin::Arguments),
     Compare(compare::Arguments),
     Generate(generate::Arguments),
@@ -82,6 +84,7 @@ pub fn perform(command: Command) -> Result<(), Failure> {
         Command::Plan(arguments) => plan::plan(&arguments),
         Command::Shard(arguments) => shard::shard(&arguments),
         Command::Merge(arguments) => merge::merge(&arguments),
+        Command::Calibrate(arguments) => calibrate::calibrate(&arguments),
         Command::Margin(arguments) => margin::margin(&arguments),
         Command::Compare(arguments) => compare::compare(&arguments),
         Command::Generate(arguments) => generate::generate(&arguments),

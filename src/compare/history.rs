@@ -41,7 +41,10 @@ pub(super) fn rows(comparison: &Comparison, account: &Account, units: &[UnitValu
         for filtered in [false, true] {
             let moves = moves(&book, historical, horizon, filtered);
             let margin = moves.and_then(|moves| {
-                let mut losses = moves.iter().map(|log_returns| book.loss(log_returns.clone(), None)).collect::<Result<Vec<_>, _>>()?;
+                let mut losses = moves
+                    .iter()
+                    .map(|log_returns| book.loss(log_returns.clone(), None))
+                    .collect::<Result<Vec<_>, _>>()?;
                 let tail = exact(&mut losses, level.confidence);
                 // Overlapping windows are not independent: their error would be too small.
                 let error = (horizon == 1).then_some(tail.expected_shortfall_error);

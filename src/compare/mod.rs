@@ -8,6 +8,7 @@ mod book;
 mod history;
 mod position_based;
 mod read;
+pub mod report;
 mod simulate;
 
 pub use book::book_of;
@@ -132,8 +133,7 @@ pub fn compare(
         UnitValue::new(&scenario.market, instrument)
             .map_err(|fault| EngineFault::Device(format!("{}: {fault}", instrument.name)))
     };
-    let units: Vec<UnitValue> =
-        scenario.portfolio.instruments.iter().map(value).collect::<Result<_, _>>()?;
+    let units: Vec<UnitValue> = scenario.portfolio.instruments.iter().map(value).collect::<Result<_, _>>()?;
     let simulated = simulate::simulate(comparison, engine, monitor)?;
     let accounts = scenario.portfolio.accounts.iter().zip(simulated);
     let mut all: Vec<Compared> = accounts
@@ -205,10 +205,14 @@ fn with_ratios(mut rows: Vec<Row>) -> Vec<Row> {
 fn sums(all: &[Compared]) -> Compared {
     let rows = all[0].rows.iter().enumerate().map(|(index, first)| {
         let margins = all.iter().map(|compared| (&compared.account, &compared.rows[index].margin));
-        let without: Vec<&str> =
-            margins.clone().filter(|(_, margin)| margin.is_err()).map(|(account, _)| account.as_str()).collect();
+        let without: Vec<&str> = margins
+            .clone()
+            .filter(|(_, margin)| margin.is_err())
+            .map(|(account, _)| account.as_str())
+            .collect();
         let margin = if without.is_empty() {
-            let found: Vec<Estimate> = margins.filter_map(|(_, margin)| margin.as_ref().ok().copied()).collect();
+            let found: Vec<Estimate> =
+                margins.filter_map(|(_, margin)| margin.as_ref().ok().copied()).collect();
             let estimated = found.iter().any(|margin| margin.error.is_some());
             // Accounts share their paths: the sum of their errors is the most that theirs can be.
             let error = estimated.then(|| found.iter().filter_map(|margin| margin.error).sum());

@@ -60,9 +60,8 @@ fn read_comparison(m: &Mapping<'_>, folder: &Path) -> Option<Comparison> {
         scenario::read_replays(&path, market).map_err(|faults| at.document().append(faults)).ok()
     });
     let historical = m.optional("history", |at| at.mapping(|m| read_history(m, folder)));
-    let as_of = m.optional("as_of", |at| {
-        at.parsed("a date such as 2026-02-04", |text| text.parse::<Date>().ok())
-    });
+    let as_of =
+        m.optional("as_of", |at| at.parsed("a date such as 2026-02-04", |text| text.parse::<Date>().ok()));
     let as_of = as_of?;
     let venues = m.required("rulebooks", |at| at.entries(|name, at| read_venue(name, at, folder, as_of)));
     let span_venue = |name: &&str| match rulebook::open(name, None) {

@@ -5,7 +5,6 @@
 //! puts all of them on disk at once or not at all.
 
 pub mod attribution;
-pub mod compare;
 pub mod csv;
 pub mod document;
 pub mod folder;

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::number::{decimals, grouped};
-use crate::compare::{Compared, Comparison, MarginLevel, Row, SHORTFALL};
+use super::{Compared, Comparison, MarginLevel, Row, SHORTFALL};
 use crate::plot::{self, Bar};
+use crate::report::number::{decimals, grouped};
 
 fn level(comparison: &Comparison) -> &'static str {
     match comparison.level {
