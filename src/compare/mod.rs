@@ -218,7 +218,7 @@ fn sums(all: &[Compared]) -> Compared {
             let error = estimated.then(|| found.iter().filter_map(|margin| margin.error).sum());
             Ok(Estimate { value: found.iter().map(|margin| margin.value).sum(), error })
         } else {
-            Err(format!("no margin for {}", without.join(", ")))
+            Err(format!("none for {}", without.join(", ")))
         };
         Row { architecture: first.architecture.clone(), note: first.note.clone(), margin, ratio: None }
     });

@@ -25,6 +25,9 @@ use jiff::civil::Date;
 
 use formula::{Formula, Rows};
 
+/// Kinds of positions, as books and rulebooks name them.
+const KIND_WORDS: [&str; 4] = ["option", "future", "perpetual", "collateral"];
+
 /// A margin rulebook, checked.
 #[derive(Clone, Debug)]
 pub struct Rulebook {
@@ -41,6 +44,8 @@ pub struct Rulebook {
     inputs: Vec<Input>,
     /// Whether positions pay in the coin where a book does not say.
     inverse: bool,
+    /// Kinds of positions that it has rules for, by their words in [`KIND_WORDS`].
+    covers: Vec<usize>,
     components: Vec<Component>,
     margins: Margins,
 }
