@@ -14,6 +14,7 @@ pub mod parquet;
 mod rows;
 pub mod text;
 
-pub use document::Document;
+pub use attribution::{AttributionResult, WorstPathResult};
+pub use document::{Document, Levels, TailResult};
 pub use folder::{Folder, FolderFault};
 pub use manifest::Manifest;

@@ -3,7 +3,7 @@
 mod read;
 mod stress;
 
-pub use read::{DEVICE, MAX_PATHS, MAX_SEED, MAX_STEPS, TOLERANCE, read, tolerance};
+pub use read::{DEVICE, MAX_PATHS, MAX_SEED, MAX_STEPS, TOLERANCE, read, read_with, tolerance};
 pub use stress::{Replay, Shock, Stress};
 
 use std::path::PathBuf;
