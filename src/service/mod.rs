@@ -4,7 +4,7 @@
 //! [`desk::Desk`] answers, [`api`] is what it is asked; nothing here knows how requests arrive.
 
 pub mod api;
-mod book;
+pub mod book;
 pub mod cancel;
 pub mod config;
 pub mod desk;
