@@ -3,7 +3,6 @@
 use crate::source::{File, lines_with_word};
 
 /// Top-level modules from the bottom up: each may name those before it.
-const LAYERS: [&str; 22] = [
 const LAYERS: &[&str] = &[
     "fault",
     "plot",
@@ -42,7 +41,6 @@ const CROSSINGS: &[(&str, &str)] = &[
 /// Modules that name no other one.
 const ALONE: &[&str] = &["fault", "plot", "numeric", "closed_form"];
 /// Crates, and the only places (`src/` left out) that may name them.
-const CRATE_ROOMS: [(&str, &[&str]); 17] = [
 const CRATE_ROOMS: &[(&str, &[&str])] = &[
     ("wgpu", &["engine/gpu"]),
     ("pollster", &["engine/gpu"]),
@@ -50,10 +48,10 @@ const CRATE_ROOMS: &[(&str, &[&str])] = &[
     ("serde_yaml", &["yaml.rs"]),
     ("nalgebra", &["market"]),
     ("pulp", &["engine/cpu"]),
-    ("rayon", &["engine/cpu", "plan.rs"]),
+    ("rayon", &["engine/cpu", "plan.rs", "service/pools.rs"]),
     ("statrs", &["engine/mixing.rs", "closed_form"]),
     ("parquet", &["table.rs", "report"]),
-    ("blake3", &["report", "shard", "engine/gpu/shaders.rs"]),
+    ("blake3", &["report", "shard", "service", "engine/gpu/shaders.rs"]),
     ("redb", &["service/store.rs"]),
     ("tokio", &["service"]),
     ("utoipa", &["service", "report"]),
