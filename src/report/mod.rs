@@ -9,7 +9,7 @@ pub mod csv;
 pub mod document;
 pub mod folder;
 pub mod manifest;
-mod number;
+pub(crate) mod number;
 pub mod parquet;
 mod rows;
 pub mod text;

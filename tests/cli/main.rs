@@ -1,6 +1,7 @@
 //! The program as a user runs it: a real process, its output, its exit codes, its files.
 
 mod bad_input;
+mod bench;
 mod book;
 mod fail_if;
 mod fuzz;
