@@ -26,6 +26,7 @@ pub mod plot;
 pub mod portfolio;
 pub mod report;
 pub mod risk;
+pub mod rulebook;
 pub mod run;
 pub mod scenario;
 pub mod service;

@@ -16,6 +16,7 @@ const LAYERS: &[&str] = &[
     "portfolio",
     "risk",
     "margin",
+    "rulebook",
     "scenario",
     "engine",
     "attribution",
