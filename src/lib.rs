@@ -12,7 +12,9 @@
 #![warn(missing_docs)]
 
 pub mod attribution;
+pub mod backtest;
 pub mod bench;
+pub mod calibrate;
 pub mod closed_form;
 pub mod engine;
 pub mod fault;
