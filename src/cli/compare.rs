@@ -1,6 +1,6 @@
 //! `shortfall compare`: the same books under every architecture.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use shortfall::compare::{self, report};
@@ -67,7 +67,7 @@ pub fn compare(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 /// Charts in a folder that must not exist yet.
-fn write_plots(folder: &PathBuf, compared: &[compare::Compared]) -> Result<(), Failure> {
+fn write_plots(folder: &Path, compared: &[compare::Compared]) -> Result<(), Failure> {
     let failed = |error: std::io::Error| Failure::Io(format!("{}: {error}", folder.display()));
     std::fs::create_dir(folder).map_err(failed)?;
     for (index, account) in compared.iter().enumerate() {
