@@ -12,6 +12,7 @@
 #![warn(missing_docs)]
 
 pub mod attribution;
+pub mod bench;
 pub mod closed_form;
 pub mod engine;
 pub mod fault;
@@ -21,6 +22,7 @@ pub mod margin;
 pub mod market;
 pub mod numeric;
 pub mod plan;
+pub mod plot;
 pub mod portfolio;
 pub mod report;
 pub mod risk;

@@ -5,7 +5,9 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use crate::attribution::{Attributing, Attribution};
-use crate::engine::{self, BLOCK, DeviceReport, Driver, Engine, EngineFault, Job, JobInput, Pilot};
+use crate::engine::{
+    self, BLOCK, DeviceReport, Driver, Engine, EngineFault, Job, JobInput, Pilot, StageTimes,
+};
 use crate::instrument::{UnitValue, ValueFault};
 use crate::margin::{self, AccountValue, Margin};
 use crate::market::Market;
@@ -32,6 +34,8 @@ pub struct Outcome {
     pub device: DeviceReport,
     /// Wall time of all cases.
     pub elapsed: Duration,
+    /// Seconds by stage that the engine spent on tails; `None` where the device does not tell.
+    pub stage_times: Option<StageTimes>,
     /// Memory that the run was planned to take at most, in bytes.
     pub planned_peak_memory_bytes: u64,
 }
@@ -158,6 +162,7 @@ pub fn run_from(
     let start = Instant::now();
     let base_units = value_instruments(scenario, &scenario.market).map_err(EngineFault::Device)?;
     let of = case_count(scenario);
+    let before = engine.stage_times().unwrap_or_default();
     let mut with = With { source, engine, monitor };
     let mut cases = Vec::with_capacity(of);
     for index in 0..of {
@@ -168,6 +173,7 @@ pub fn run_from(
         cases,
         device: with.engine.device(),
         elapsed: start.elapsed(),
+        stage_times: with.engine.stage_times().map(|after| after - before),
         planned_peak_memory_bytes: 0,
     })
 }

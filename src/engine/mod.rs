@@ -6,7 +6,9 @@ pub mod gpu;
 mod greek;
 mod job;
 mod mixing;
+mod model;
 mod pilot;
+mod stage_times;
 
 pub use greek::{GREEKS, Greek, RowSplit};
 pub use job::{
@@ -15,6 +17,7 @@ pub use job::{
 };
 pub use mixing::MixingTable;
 pub use pilot::{Driver, KEPT_PATHS, Pilot};
+pub use stage_times::StageTimes;
 
 use std::ops::Range;
 
@@ -35,8 +38,8 @@ pub struct TailLevel {
     pub confidence: Confidence,
 }
 
-/// An engine ready to run.
-pub trait Engine {
+/// An engine ready to run. It may be moved to a thread of its own.
+pub trait Engine: Send {
     /// What it runs on, as reports show it.
     fn device(&self) -> DeviceReport;
 
@@ -69,6 +72,12 @@ pub trait Engine {
     fn working_bytes(&mut self, shape: &Shape, allowed: u64) -> u64 {
         let _ = allowed;
         shape.tails_bytes()
+    }
+
+    /// Seconds by stage since the engine was made; see [`StageTimes`] for how to read them. `None`
+    /// where the device does not tell.
+    fn stage_times(&self) -> Option<StageTimes> {
+        None
     }
 
     /// Factors and profits in f32 of a range of paths (whole blocks; the last may reach beyond its

@@ -54,7 +54,7 @@ fn crossings_are_needed() {
 fn engines_are_strangers() {
     let bad = [
         ("src/engine/cpu/net.rs", "use crate::engine::gpu::Device;\nuse super::super::gpu;"),
-        ("src/engine/gpu/mod.rs", "use super::cpu::{CpuEngine, stream};"),
+        ("src/engine/gpu/mod.rs", "use super::cpu::CpuEngine;"),
         ("src/engine/pilot.rs", "use super::cpu::CpuEngine;"),
     ];
     holds(modules::engines_are_strangers, &bad, 3);

@@ -2,12 +2,12 @@
 
 use rayon::prelude::*;
 
-use super::model::{Model, OptionRow, Row};
 use super::revalue::{Quantities, profit, quantities};
 use super::simulate::State;
 use super::tail_paths::{block_of, buffers};
 use super::{BLOCK, CpuEngine, FACTORS, Job};
 use crate::engine::greek::{GREEKS, Greek, RowSplit};
+use crate::engine::model::{Model, OptionRow, Row};
 use crate::instrument::black::Variance;
 use crate::numeric::{Float, Lanes, Real};
 use crate::risk::{ComponentSums, TailPaths};

@@ -1,6 +1,6 @@
 //! Stage 2: profit of every row on a block of paths. The twin of `shaders/revalue.wgsl`.
 
-use super::model::{CurveTerms, Model, Row};
+use crate::engine::model::{CurveTerms, Model, Row};
 use crate::engine::{BLOCK, FACTORS};
 use crate::instrument::Settlement;
 use crate::instrument::black::{Variance, option_value};

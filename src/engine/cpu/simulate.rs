@@ -1,7 +1,7 @@
 //! Stage 1: factors of a block of paths at every observation. The twin of `shaders/simulate.wgsl`.
 
-use super::model::{Law, Model, Source, Steps};
 use crate::engine::mixing;
+use crate::engine::model::{Law, Model, Source, Steps};
 use crate::engine::{BLOCK, FACTORS};
 use crate::numeric::{Float, Real, Word};
 

@@ -3,8 +3,8 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::engine::Job;
-use crate::engine::cpu::model::{CurveTerms as ModelCurve, Law, Model, Row as ModelRow};
 use crate::engine::job::Netting;
+use crate::engine::model::{CurveTerms as ModelCurve, Law, Model, Row as ModelRow};
 use crate::instrument::Settlement;
 use crate::numeric::Real;
 use crate::risk::Bracket;
@@ -262,7 +262,7 @@ fn params(job: &Job, model: &Model<f32>) -> Params {
     }
 }
 
-fn source(source: &crate::engine::cpu::model::Source<f32>) -> Source {
+fn source(source: &crate::engine::model::Source<f32>) -> Source {
     let (law, up_threshold, first, second) = match source.law {
         Law::Merton { mean, sd } => (MERTON, 0, mean, sd),
         Law::Kou { up_threshold, up_mean, down_mean } => (KOU, up_threshold, up_mean, down_mean),

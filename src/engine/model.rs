@@ -6,7 +6,7 @@ use crate::instrument::Settlement;
 use crate::instrument::black::Variance;
 use crate::numeric::{Float, Real};
 
-/// Everything that [`super::simulate`] and [`super::revalue`] read, as scalars of precision `S`.
+/// Everything that the stages read, as scalars of precision `S`.
 pub struct Model<S> {
     pub seed: [u32; 2],
     pub assets: usize,
