@@ -7,14 +7,17 @@ pub mod exit;
 mod fail_if;
 mod generate;
 mod init;
+mod keys;
 mod merge;
 mod output;
 mod overrides;
 mod plan;
 mod progress;
 mod run;
+mod serve;
 mod shard;
 mod validate;
+mod whatif;
 
 use std::process::ExitCode;
 
@@ -37,6 +40,7 @@ Examples:
   shortfall init book                       write a commented example to start from
   shortfall run book/scenario.yaml          simulate it and show the table
   shortfall run book/scenario.yaml --json   the whole result for another program
+  shortfall serve book/scenario.yaml        keep it resident and answer what-ifs over HTTP
   shortfall devices                         what there is to run on
 
 ",
@@ -51,6 +55,9 @@ pub enum Command {
     Shard(shard::Arguments),
     Merge(merge::Arguments),
     Generate(generate::Arguments),
+    Serve(serve::Arguments),
+    Whatif(whatif::Arguments),
+    Keys(keys::Arguments),
     Validate(validate::Arguments),
     Devices(devices::Arguments),
     Init(init::Arguments),
@@ -75,6 +82,9 @@ pub fn perform(command: Command) -> Result<(), Failure> {
         Command::Shard(arguments) => shard::shard(&arguments),
         Command::Merge(arguments) => merge::merge(&arguments),
         Command::Generate(arguments) => generate::generate(&arguments),
+        Command::Serve(arguments) => serve::serve(&arguments),
+        Command::Whatif(arguments) => whatif::whatif(&arguments),
+        Command::Keys(arguments) => keys::keys(&arguments),
         Command::Validate(arguments) => validate::validate(&arguments),
         Command::Devices(arguments) => devices::devices(&arguments),
         Command::Init(arguments) => init::init(&arguments),

@@ -207,7 +207,8 @@ impl Keys {
         let record = self.keys.iter().find(|record| record.id == id);
         let known = record.and_then(|record| blake3::Hash::from_hex(&record.blake3).ok());
         // The comparison of two hashes takes the same time wherever they differ.
-        let is_right = blake3::hash(presented.as_bytes()) == known.unwrap_or(blake3::Hash::from_bytes([0; 32]));
+        let is_right =
+            blake3::hash(presented.as_bytes()) == known.unwrap_or(blake3::Hash::from_bytes([0; 32]));
         record.filter(|_| is_right)
     }
 
@@ -239,7 +240,10 @@ impl Keys {
         let before = keys.keys.len();
         keys.keys.retain(|record| record.id != id);
         if keys.keys.len() == before {
-            return Err(KeyFault::Unknown { path: path.to_owned(), id: id.chars().take(ID_DIGITS).collect() });
+            return Err(KeyFault::Unknown {
+                path: path.to_owned(),
+                id: id.chars().take(ID_DIGITS).collect(),
+            });
         }
         keys.write(path)
     }
@@ -318,7 +322,8 @@ mod tests {
     #[test]
     fn accounts_are_names_and_beginnings() {
         let accounts = Accounts::parse("alpha, desk-*").unwrap();
-        for (name, is_in) in [("alpha", true), ("alphab", false), ("desk-", true), ("desk-1", true), ("des", false)]
+        for (name, is_in) in
+            [("alpha", true), ("alphab", false), ("desk-", true), ("desk-1", true), ("des", false)]
         {
             assert_eq!(accounts.include(name), is_in, "{name}");
         }

@@ -85,9 +85,10 @@ impl Problem {
     #[must_use]
     pub fn with_all(self, faults: &Faults) -> Self {
         let counted = faults.count() - faults.as_slice().len() as u64;
-        let mut problem = faults.as_slice().iter().fold(self, |problem, fault| {
-            problem.with(&fault.field, &fault.found, &fault.expected)
-        });
+        let mut problem = faults
+            .as_slice()
+            .iter()
+            .fold(self, |problem, fault| problem.with(&fault.field, &fault.found, &fault.expected));
         problem.further_faults += counted;
         problem
     }
@@ -116,6 +117,12 @@ impl std::fmt::Display for Problem {
     }
 }
 
+/// A name as a part of a path.
+pub fn path_segment(name: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
+    name.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+}
+
 /// The beginning of a text, without control characters.
 fn shortened(text: &str) -> String {
     let printable = |c: char| if c.is_control() { '\u{fffd}' } else { c };
@@ -129,6 +136,11 @@ fn shortened(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_encoded_for_paths() {
+        assert_eq!(path_segment("a b/ü?"), "a%20b%2F%C3%BC%3F");
+    }
 
     #[test]
     fn faults_are_shown_up_to_a_limit_and_what_was_found_is_cut() {

@@ -78,7 +78,7 @@ pub async fn events(
     let Ok(upgrade) = upgrade else {
         let caller = app.gate.identify(presented, address.ip())?;
         let chosen = Chosen::new(&caller, accounts)?;
-        let since = query.since.unwrap_or_else(|| app.desk.last_event());
+        let since = query.since.unwrap_or_else(|| app.desk.status().last_event);
         return Ok(Json(chosen.of(app.desk.events_since(since, MAX_EVENTS))).into_response());
     };
     // Without a header the key comes in the first message.
@@ -164,7 +164,7 @@ impl Guest {
         let mut news = app.desk.subscribe();
         let mut stopping = app.stopping.clone();
         let mut check = tokio::time::interval(CHECK_TIME);
-        let mut next = since.unwrap_or_else(|| app.desk.last_event());
+        let mut next = since.unwrap_or_else(|| app.desk.status().last_event);
         let mut is_first = true;
         loop {
             while news.try_recv().is_ok() {}

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
@@ -25,21 +26,9 @@ impl<T: DeserializeOwned + ToSchema> FromRequest<Arc<App>> for Body<T> {
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
         let limits = &app.limits;
-        let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
-        let media_type = text(CONTENT_TYPE).unwrap_or("nothing").split(';').next().unwrap_or_default().trim();
-        if !media_type.eq_ignore_ascii_case("application/json") {
-            let detail = "send the body as JSON";
-            return Err(Problem::new(415, "media-type", "Unsupported media type", detail).with(
-                "header.content-type",
-                media_type,
-                "application/json",
-            ));
-        }
-        let declared: Option<u64> = text(CONTENT_LENGTH).and_then(|length| length.parse().ok());
-        if declared.is_some_and(|length| length > limits.body_bytes as u64) {
-            return Err(too_large(limits.body_bytes));
-        }
-        let body = tokio::time::timeout(limits.arrival, to_bytes(request.into_body(), limits.body_bytes)).await;
+        check_headers(request.headers(), limits.body_bytes)?;
+        let body =
+            tokio::time::timeout(limits.arrival, to_bytes(request.into_body(), limits.body_bytes)).await;
         let bytes = match body {
             Ok(Ok(bytes)) => bytes,
             Ok(Err(error)) if is_length_limit(&error) => return Err(too_large(limits.body_bytes)),
@@ -53,6 +42,24 @@ impl<T: DeserializeOwned + ToSchema> FromRequest<Arc<App>> for Body<T> {
         };
         parse(&bytes, app).map(Body)
     }
+}
+
+fn check_headers(headers: &HeaderMap, most_bytes: usize) -> Result<(), Problem> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let media_type = text(CONTENT_TYPE).unwrap_or("nothing").split(';').next().unwrap_or_default().trim();
+    if !media_type.eq_ignore_ascii_case("application/json") {
+        let detail = "send the body as JSON";
+        return Err(Problem::new(415, "media-type", "Unsupported media type", detail).with(
+            "header.content-type",
+            media_type,
+            "application/json",
+        ));
+    }
+    let declared: Option<u64> = text(CONTENT_LENGTH).and_then(|length| length.parse().ok());
+    if declared.is_some_and(|length| length > most_bytes as u64) {
+        return Err(too_large(most_bytes));
+    }
+    Ok(())
 }
 
 fn parse<T: DeserializeOwned + ToSchema>(bytes: &[u8], app: &App) -> Result<T, Problem> {
@@ -79,7 +86,9 @@ fn parse<T: DeserializeOwned + ToSchema>(bytes: &[u8], app: &App) -> Result<T, P
     }
     let detail = "the body does not have the form that is wanted here; /openapi.json describes it";
     let problem = Problem::new(400, "malformed", "Malformed request", detail);
-    Err(faults.into_iter().fold(problem, |problem, (place, found, wanted)| problem.with(place, found, wanted)))
+    Err(faults
+        .into_iter()
+        .fold(problem, |problem, (place, found, wanted)| problem.with(place, found, wanted)))
 }
 
 /// The deepest nesting of brackets outside of strings.
@@ -160,7 +169,11 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Arc<App>> for Segment<T> {
         let segment = Path::<T>::from_request_parts(parts, app).await;
         segment.map(|Path(segment)| Self(segment)).map_err(|error| {
             let detail = "the path cannot be read";
-            Problem::new(400, "malformed", "Malformed request", detail).with("path", error.body_text(), "as described")
+            Problem::new(400, "malformed", "Malformed request", detail).with(
+                "path",
+                error.body_text(),
+                "as described",
+            )
         })
     }
 }

@@ -97,10 +97,14 @@ mod tests {
     #[test]
     fn only_own_names_are_answered() {
         let hosts = Hosts::new("127.0.0.1:8080".parse().unwrap(), &["Margin.example".to_owned()]);
-        for name in ["localhost", "LOCALHOST:8080", "127.0.0.1:1", "[::1]:8080", "[::1]", "margin.example:8080"] {
+        for name in
+            ["localhost", "LOCALHOST:8080", "127.0.0.1:1", "[::1]:8080", "[::1]", "margin.example:8080"]
+        {
             assert!(hosts.include(name), "{name}");
         }
-        for name in ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "", ":80", "localhost:x"] {
+        for name in
+            ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "", ":80", "localhost:x"]
+        {
             assert!(!hosts.include(name), "{name}");
         }
     }

@@ -15,8 +15,6 @@ pub struct Options {
     pub keys: Option<PathBuf>,
     /// Certificate chain and private key, PEM; plain HTTP without them.
     pub tls: Option<TlsFiles>,
-    /// Folder that holds folders written by `run --out`.
-    pub results: Option<PathBuf>,
     /// How much is too much.
     pub limits: Limits,
 }
@@ -60,7 +58,6 @@ impl Default for Options {
             hosts: Vec::new(),
             keys: None,
             tls: None,
-            results: None,
             limits: Limits::default(),
         }
     }

@@ -36,7 +36,9 @@ impl Reader<'_> {
         if let Some(parts) = schema.get("allOf").and_then(Value::as_array) {
             return parts.iter().for_each(|part| self.check(part, value, place));
         }
-        if let Some(words) = schema.get("enum").and_then(Value::as_array).filter(|words| !words.contains(value)) {
+        if let Some(words) =
+            schema.get("enum").and_then(Value::as_array).filter(|words| !words.contains(value))
+        {
             let wanted: Vec<String> = words.iter().map(described).collect();
             return self.note(place, described(value), format!("one of {}", wanted.join(", ")));
         }

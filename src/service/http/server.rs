@@ -71,7 +71,8 @@ pub fn start(desk: Arc<Desk>, options: &Options) -> Result<Running, ServeFault> 
         return Err(ServeFault::KeysNeeded(options.bind));
     }
     let keys = options.keys.as_deref().map(Keys::read).transpose()?;
-    if let Some((path, _)) = options.keys.as_ref().zip(keys.as_ref()).filter(|(_, k)| k.records().is_empty()) {
+    if let Some((path, _)) = options.keys.as_ref().zip(keys.as_ref()).filter(|(_, k)| k.records().is_empty())
+    {
         return Err(ServeFault::NoKeys(path.clone()));
     }
     let tls = options.tls.as_ref().map(tls::config).transpose().map_err(ServeFault::Tls)?;
@@ -93,7 +94,8 @@ pub fn start(desk: Arc<Desk>, options: &Options) -> Result<Running, ServeFault> 
     let limits = Limited { handle: handle.clone(), most: options.limits.connections, inner: DefaultAcceptor };
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let _inside = runtime.enter();
-    let mut server = axum_server::from_tcp(listener).map_err(refused)?.handle(handle.clone()).acceptor(limits);
+    let mut server =
+        axum_server::from_tcp(listener).map_err(refused)?.handle(handle.clone()).acceptor(limits);
     server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(options.limits.arrival);
     let is_tls = tls.is_some();
     let task = match tls {
@@ -102,7 +104,7 @@ pub fn start(desk: Arc<Desk>, options: &Options) -> Result<Running, ServeFault> 
             let arrival = options.limits.arrival;
             runtime.spawn(
                 server
-                    .map(move |plain| RustlsAcceptor::new(config).acceptor(plain).handshake_timeout(arrival))
+                    .map(move |plain| RustlsAcceptor::new(config).handshake_timeout(arrival).acceptor(plain))
                     .serve(service),
             )
         }

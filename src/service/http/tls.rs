@@ -25,7 +25,9 @@ pub fn config(files: &TlsFiles) -> Result<Arc<ServerConfig>, String> {
         .map_err(|error| error.to_string())?
         .with_no_client_auth()
         .with_single_cert(chain, key)
-        .map_err(|error| wrong(&files.certificate, format!("{error}; is {} its key?", files.key.display())))?;
+        .map_err(|error| {
+            wrong(&files.certificate, format!("{error}; is {} its key?", files.key.display()))
+        })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }

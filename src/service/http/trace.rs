@@ -55,7 +55,11 @@ pub async fn trace(State(app): State<Arc<App>>, request: Request, next: Next) ->
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
     let method = request.method().clone();
     // Methods are a closed set in the figures, so that nobody fills them by inventing some.
-    let method = if method.as_str().len() <= 7 && route != "unmatched" { method.to_string() } else { "OTHER".to_owned() };
+    let method = if method.as_str().len() <= 7 && route != "unmatched" {
+        method.to_string()
+    } else {
+        "OTHER".to_owned()
+    };
     let mut response = CURRENT.scope(Arc::clone(&id), next.run(request)).await;
     let took = started.elapsed();
     let status = response.status().as_u16();

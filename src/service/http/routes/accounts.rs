@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::header::{ETAG, IF_MATCH, LOCATION};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -13,18 +13,17 @@ use utoipa::IntoParams;
 use super::super::app::App;
 use super::super::auth::Caller;
 use super::super::extract::{Asked, Body, Name};
-use crate::service::api::{
-    Account, AccountList, Book, Distribution, LevelName, MarginAnswer, Patch,
-};
+use crate::service::api::{Account, AccountList, Book, Distribution, LevelName, MarginAnswer, Patch};
 use crate::service::keys::Permission;
-use crate::service::problem::Problem;
+use crate::service::problem::{Problem, path_segment};
+use crate::service::{Cancel, DeskFault};
 
 /// All accounts that the key sees
 #[utoipa::path(get, path = "/v1/accounts", tag = "accounts", security(("key" = [])), responses(
     (status = 200, body = AccountList, description = "Those that need money most first"),
     (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
 pub async fn list(State(app): State<Arc<App>>, caller: Caller) -> Result<Json<AccountList>, Problem> {
-    let mut list = app.desk.accounts()?;
+    let mut list = app.desk.accounts();
     if !caller.accounts.are_all() {
         list.accounts.retain(|line| caller.accounts.include(&line.account));
     }
@@ -37,13 +36,14 @@ pub async fn list(State(app): State<Arc<App>>, caller: Caller) -> Result<Json<Ac
     (status = 200, body = Account, description = "Its revision is in the header ETag too"),
     (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
 pub async fn read(State(app): State<Arc<App>>, Name(name): Name) -> Result<Response, Problem> {
-    Ok(with_revision(StatusCode::OK, app.desk.account(&name)?))
+    let account = app.desk.account(&name)?;
+    Ok((revision_headers(&account.account, account.revision), Json(account)).into_response())
 }
 
 /// Create an account
 #[utoipa::path(post, path = "/v1/accounts/{account}", tag = "accounts", security(("key" = [])),
     params(("account" = String, Path, description = "Its name")), request_body = Book, responses(
-    (status = 201, body = Account, description = "Created, and kept before this answer"),
+    (status = 201, body = MarginAnswer, description = "Created, and kept before this answer"),
     (status = 409, body = Problem, description = "There already"),
     (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
 pub async fn create(
@@ -54,9 +54,9 @@ pub async fn create(
 ) -> Result<Response, Problem> {
     caller.must(Permission::Trade)?;
     let desk = Arc::clone(&app.desk);
-    let account =
+    let answer =
         app.lanes.changes.run(&caller.name, move |cancel| desk.create(&name, book, cancel)).await??;
-    Ok(with_revision(StatusCode::CREATED, account))
+    Ok((StatusCode::CREATED, changed(answer)).into_response())
 }
 
 /// Create an account, or replace what it holds
@@ -66,7 +66,7 @@ pub async fn create(
     params(("account" = String, Path, description = "Its name"),
         ("If-Match" = Option<String>, Header, description = "The revision that is replaced, in quotes")),
     request_body = Book, responses(
-    (status = 200, body = Account, description = "Replaced or created, and kept before this answer"),
+    (status = 200, body = MarginAnswer, description = "Replaced or created, and kept before this answer"),
     (status = 412, body = Problem, description = "Changed meanwhile"),
     (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
 pub async fn replace(
@@ -79,9 +79,11 @@ pub async fn replace(
     caller.must(Permission::Trade)?;
     let revision = expected_revision(&headers)?;
     let desk = Arc::clone(&app.desk);
-    let work = move |cancel: &_| desk.replace(&name, book, revision, cancel);
-    let account = app.lanes.changes.run(&caller.name, work).await??;
-    Ok(with_revision(StatusCode::OK, account))
+    let work = move |cancel: &_| match desk.replace(&name, book.clone(), revision, cancel) {
+        Err(DeskFault::NotFound { .. }) if revision.is_none() => desk.create(&name, book, cancel),
+        done => done,
+    };
+    Ok(changed(app.lanes.changes.run(&caller.name, work).await??).into_response())
 }
 
 /// Add trades and payments to an account
@@ -89,7 +91,7 @@ pub async fn replace(
     params(("account" = String, Path, description = "Its name"),
         ("If-Match" = Option<String>, Header, description = "The revision that is changed, in quotes")),
     request_body = Patch, responses(
-    (status = 200, body = Account, description = "Changed, and kept before this answer"),
+    (status = 200, body = MarginAnswer, description = "Changed, and kept before this answer"),
     (status = 412, body = Problem, description = "Changed meanwhile"),
     (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
 pub async fn patch(
@@ -102,29 +104,23 @@ pub async fn patch(
     caller.must(Permission::Trade)?;
     let revision = expected_revision(&headers)?;
     let desk = Arc::clone(&app.desk);
-    let work = move |cancel: &_| desk.patch(&name, patch, revision, cancel);
-    let account = app.lanes.changes.run(&caller.name, work).await??;
-    Ok(with_revision(StatusCode::OK, account))
+    let work = move |cancel: &_| desk.patch(&name, &patch, revision, cancel);
+    Ok(changed(app.lanes.changes.run(&caller.name, work).await??).into_response())
 }
 
 /// Delete an account
 #[utoipa::path(delete, path = "/v1/accounts/{account}", tag = "accounts", security(("key" = [])),
-    params(("account" = String, Path, description = "Its name"),
-        ("If-Match" = Option<String>, Header, description = "The revision that is deleted, in quotes")),
-    responses(
+    params(("account" = String, Path, description = "Its name")), responses(
     (status = 204, description = "Gone"),
-    (status = 412, body = Problem, description = "Changed meanwhile"),
     (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
 pub async fn delete(
     State(app): State<Arc<App>>,
     caller: Caller,
     Name(name): Name,
-    headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     caller.must(Permission::Trade)?;
-    let revision = expected_revision(&headers)?;
     let desk = Arc::clone(&app.desk);
-    app.lanes.changes.run(&caller.name, move |_| desk.delete(&name, revision)).await??;
+    app.lanes.changes.run(&caller.name, move |_| desk.remove(&name)).await??;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -153,10 +149,10 @@ pub async fn margin(
     Asked(asked): Asked<MarginQuery>,
 ) -> Result<Json<MarginAnswer>, Problem> {
     if !asked.attribution && !asked.worst_paths {
-        return Ok(Json(app.desk.margin(&name)?));
+        return Ok(Json(app.desk.margin(&name, false, &Cancel::default())?));
     }
     let desk = Arc::clone(&app.desk);
-    let work = move |cancel: &_| desk.attribution(&name, cancel);
+    let work = move |cancel: &_| desk.margin(&name, true, cancel);
     let mut answer = app.lanes.analyses.run(&caller.name, work).await??;
     answer.attribution.take_if(|_| !asked.attribution);
     answer.worst_paths.take_if(|_| !asked.worst_paths);
@@ -215,16 +211,12 @@ pub async fn explanation(
     Ok(Json(app.lanes.analyses.run(&caller.name, work).await??))
 }
 
-fn with_revision(status: StatusCode, account: Account) -> Response {
-    let tag = format!("\"{}\"", account.revision);
-    let place = format!("/v1/accounts/{}", encoded(&account.account));
-    (status, [(ETAG, tag), (LOCATION, place)], Json(account)).into_response()
+fn changed(answer: MarginAnswer) -> impl IntoResponse {
+    (revision_headers(&answer.account, answer.revision), Json(answer))
 }
 
-/// A name as a part of a path.
-pub fn encoded(name: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
-    name.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+fn revision_headers(account: &str, revision: u64) -> [(HeaderName, String); 2] {
+    [(ETAG, format!("\"{revision}\"")), (LOCATION, format!("/v1/accounts/{}", path_segment(account)))]
 }
 
 /// The revision of the header `If-Match`; any without it.
@@ -256,6 +248,5 @@ mod tests {
         for wrong in ["7", "\"\"", "*", "\"-1\"", "W/\"7\""] {
             assert_eq!(read(wrong), Err(400), "{wrong}");
         }
-        assert_eq!(encoded("a b/ü"), "a%20b%2F%C3%BC");
     }
 }

@@ -17,7 +17,7 @@ use crate::service::problem::Problem;
     (status = 200, body = MarketAnswer),
     (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
 pub async fn read(State(app): State<Arc<App>>) -> Result<Json<MarketAnswer>, Problem> {
-    Ok(Json(app.desk.market(None)?))
+    Ok(Json(app.desk.market()))
 }
 
 /// New spots, volatilities, forwards or surfaces; what is not named stays
@@ -34,7 +34,8 @@ pub async fn update(
 ) -> Result<Json<MarketUpdateAnswer>, Problem> {
     caller.must(Permission::Market)?;
     let desk = Arc::clone(&app.desk);
-    let answer = app.lanes.markets.run(&caller.name, move |cancel| desk.update_market(&update, cancel)).await??;
+    let answer =
+        app.lanes.markets.run(&caller.name, move |cancel| desk.update_market(&update, cancel)).await??;
     app.metrics.stage("market update", answer.elapsed_seconds);
     Ok(Json(answer))
 }
@@ -44,7 +45,7 @@ pub async fn update(
     (status = 200, body = MarketVersions),
     (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
 pub async fn versions(State(app): State<Arc<App>>) -> Result<Json<MarketVersions>, Problem> {
-    Ok(Json(app.desk.versions()?))
+    Ok(Json(app.desk.market_versions()))
 }
 
 /// A kept market
@@ -56,5 +57,5 @@ pub async fn version(
     State(app): State<Arc<App>>,
     Segment(version): Segment<u64>,
 ) -> Result<Json<MarketAnswer>, Problem> {
-    Ok(Json(app.desk.market(Some(version))?))
+    Ok(Json(app.desk.market_version(version)?))
 }

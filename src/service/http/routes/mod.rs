@@ -41,7 +41,13 @@ struct Description;
 pub fn api() -> (Router<Arc<App>>, Router<Arc<App>>, utoipa::openapi::OpenApi) {
     let keyed = OpenApiRouter::new()
         .routes(routes!(accounts::list))
-        .routes(routes!(accounts::read, accounts::create, accounts::replace, accounts::patch, accounts::delete))
+        .routes(routes!(
+            accounts::read,
+            accounts::create,
+            accounts::replace,
+            accounts::patch,
+            accounts::delete
+        ))
         .routes(routes!(accounts::margin))
         .routes(routes!(accounts::distribution))
         .routes(routes!(accounts::explanation))

@@ -38,7 +38,7 @@ pub async fn batch(
 ) -> Result<Json<WhatIfBatchAnswer>, Problem> {
     asked.what_ifs.iter().try_for_each(|what_if| see(&caller, what_if.account.as_ref()))?;
     let desk = Arc::clone(&app.desk);
-    let work = move |cancel: &_| desk.batch(&asked, cancel);
+    let work = move |cancel: &_| desk.what_ifs(&asked, cancel);
     Ok(Json(app.lanes.analyses.run(&caller.name, work).await??))
 }
 
