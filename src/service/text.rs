@@ -6,7 +6,8 @@ use crate::report::number::{count, decimals, grouped};
 /// A what-if as a table: before, after, difference.
 pub fn what_if(answer: &WhatIfAnswer) -> String {
     let WhatIfAnswer { before, after, difference, market, .. } = answer;
-    let size = before.initial_margin.abs().max(after.initial_margin.abs()).max(difference.initial_margin.abs());
+    let size =
+        before.initial_margin.abs().max(after.initial_margin.abs()).max(difference.initial_margin.abs());
     let places = decimals(size);
     let money = |x: f64| grouped(x, places);
     let ratio = |x: Option<f64>| x.map_or("–".to_owned(), |x| grouped(x, 2));
@@ -18,13 +19,43 @@ pub fn what_if(answer: &WhatIfAnswer) -> String {
     };
     let (m, i) = (&before.maintenance, &before.initial);
     let rows = [
-        row("initial margin", money(before.initial_margin), money(after.initial_margin), signed(difference.initial_margin, places)),
-        row("maintenance margin", money(before.maintenance_margin), money(after.maintenance_margin), signed(difference.maintenance_margin, places)),
-        row(&level(i.confidence, i.horizon_days), tail(before, true), tail(after, true), signed(difference.initial_expected_shortfall, places)),
-        row(&level(m.confidence, m.horizon_days), tail(before, false), tail(after, false), signed(difference.maintenance_expected_shortfall, places)),
+        row(
+            "initial margin",
+            money(before.initial_margin),
+            money(after.initial_margin),
+            signed(difference.initial_margin, places),
+        ),
+        row(
+            "maintenance margin",
+            money(before.maintenance_margin),
+            money(after.maintenance_margin),
+            signed(difference.maintenance_margin, places),
+        ),
+        row(
+            &level(i.confidence, i.horizon_days),
+            tail(before, true),
+            tail(after, true),
+            signed(difference.initial_expected_shortfall, places),
+        ),
+        row(
+            &level(m.confidence, m.horizon_days),
+            tail(before, false),
+            tail(after, false),
+            signed(difference.maintenance_expected_shortfall, places),
+        ),
         row("equity", money(before.equity), money(after.equity), signed(difference.equity, places)),
-        row("gross notional", money(before.gross_notional), money(after.gross_notional), signed(difference.gross_notional, places)),
-        row("health", ratio(before.health), ratio(after.health), difference.health.map_or("–".to_owned(), |x| signed(x, 2))),
+        row(
+            "gross notional",
+            money(before.gross_notional),
+            money(after.gross_notional),
+            signed(difference.gross_notional, places),
+        ),
+        row(
+            "health",
+            ratio(before.health),
+            ratio(after.health),
+            difference.health.map_or("–".to_owned(), |x| signed(x, 2)),
+        ),
         row("state", state(before.state).to_owned(), state(after.state).to_owned(), String::new()),
     ];
     let heads = row("", "before".to_owned(), "after".to_owned(), "difference".to_owned());

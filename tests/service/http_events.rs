@@ -65,7 +65,10 @@ fn changes_are_told_and_a_subscriber_goes_on_where_it_stopped() {
     trade(&server, "market-maker", 30.0);
     let mut again = open(&server, &json!({"accounts": ["market-maker"], "since": next}));
     let missed = page(&mut again).unwrap();
-    assert_eq!(missed["events"].as_array().unwrap().iter().filter(|event| event["kind"] == "margin").count(), 2);
+    assert_eq!(
+        missed["events"].as_array().unwrap().iter().filter(|event| event["kind"] == "margin").count(),
+        2
+    );
     assert!(numbers(&missed).windows(2).all(|pair| pair[0] < pair[1]) && numbers(&missed)[0] > next);
     assert_eq!(missed["is_gap"], false);
     // A page without a subscription says the same.
@@ -79,7 +82,8 @@ fn a_move_of_the_market_tells_of_calls_and_liquidations() {
     let mut socket = open(&server, &json!({}));
     page(&mut socket).unwrap();
     let market = server.get("/v1/market").ok();
-    let crash = |asset: &Value| json!({"asset": asset["asset"], "spot": asset["spot"].as_f64().unwrap() * 0.5});
+    let crash =
+        |asset: &Value| json!({"asset": asset["asset"], "spot": asset["spot"].as_f64().unwrap() * 0.5});
     let assets: Vec<Value> = market["numbers"]["assets"].as_array().unwrap().iter().map(crash).collect();
     server.send("PATCH", "/v1/market", &json!({"as_of": market["market"]["as_of"], "assets": assets})).ok();
     let mut kinds = std::collections::BTreeMap::new();

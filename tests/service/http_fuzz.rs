@@ -26,7 +26,8 @@ const TARGETS: [(&str, &str); 7] = [
 /// Bodies that are right but for one place.
 fn seeds() -> Vec<Value> {
     let order = json!({"instrument": "BTC-27MAR26-80000-C", "quantity": 1.0, "implied_volatility": 0.5});
-    let book = json!({"description": "d", "positions": [order], "balances": [{"asset": "USD", "amount": 1.0}]});
+    let book =
+        json!({"description": "d", "positions": [order], "balances": [{"asset": "USD", "amount": 1.0}]});
     vec![
         json!({"account": "market-maker", "orders": [order], "balances": []}),
         json!({"what_ifs": [{"hypothetical": book, "orders": [order]}]}),

@@ -13,7 +13,10 @@ use crate::server::{Server, long_batch, read_all, wait_until};
 fn large_and_deep_bodies_are_refused() {
     let server = Server::with(&Night::new(), |options| options.limits.body_bytes = 1000);
     let large = json!({"description": "x".repeat(1000)});
-    assert_eq!(server.send("PUT", "/v1/accounts/large", &large).problem(413)["type"], "urn:shortfall:too-large");
+    assert_eq!(
+        server.send("PUT", "/v1/accounts/large", &large).problem(413)["type"],
+        "urn:shortfall:too-large"
+    );
     // Without a length in the header, too.
     let chunk = format!("{:x}\r\n{}\r\n", 600, "x".repeat(600));
     let chunked = format!(
@@ -35,7 +38,10 @@ fn too_many_rows_are_refused_with_their_number() {
     let problem = server.send("POST", "/v1/what-ifs", &wrong).problem(422);
     assert_eq!(problem["faults"][0]["where"], "body.orders");
     let wrong = json!({"what_ifs": vec![json!({"account": "market-maker"}); 101]});
-    assert_eq!(server.send("POST", "/v1/what-ifs/batch", &wrong).problem(422)["faults"][0]["where"], "body.what_ifs");
+    assert_eq!(
+        server.send("POST", "/v1/what-ifs/batch", &wrong).problem(422)["faults"][0]["where"],
+        "body.what_ifs"
+    );
 }
 
 #[test]
@@ -71,9 +77,13 @@ fn a_full_queue_refuses_and_small_requests_go_on() {
     let big: Vec<TcpStream> = (0..2).map(|_| server.raw(&batch)).collect();
     wait_until("both are in the queue", || server.in_queues() == 2.0);
     let problem = server.send("POST", "/v1/what-ifs/batch", &long_batch(1)).problem(429);
-    assert_eq!((problem["type"].as_str(), problem["retry_after_seconds"].as_u64()), (Some("urn:shortfall:queue-full"), Some(1)));
+    assert_eq!(
+        (problem["type"].as_str(), problem["retry_after_seconds"].as_u64()),
+        (Some("urn:shortfall:queue-full"), Some(1))
+    );
     // Other queues and reads do not wait for the big ones.
-    let order = json!({"account": "basis-trade", "orders": [{"instrument": "BTC-PERPETUAL", "quantity": 1.0}]});
+    let order =
+        json!({"account": "basis-trade", "orders": [{"instrument": "BTC-PERPETUAL", "quantity": 1.0}]});
     server.send("POST", "/v1/what-ifs", &order).ok();
     server.get("/v1/accounts/basis-trade/margin").ok();
     let patch = json!({"positions": [{"instrument": "BTC-PERPETUAL", "quantity": 1.0}]});
@@ -109,7 +119,8 @@ fn a_stop_lets_requests_in_flight_finish() {
 #[test]
 fn connections_beyond_the_limit_are_closed() {
     let server = Server::with(&Night::new(), |options| options.limits.connections = 3);
-    let held: Vec<TcpStream> = (0..3).map(|_| server.raw("GET /livez HTTP/1.1\r\nHost: localhost\r\n")).collect();
+    let held: Vec<TcpStream> =
+        (0..3).map(|_| server.raw("GET /livez HTTP/1.1\r\nHost: localhost\r\n")).collect();
     wait_until("a further one is closed", || {
         let mut further = TcpStream::connect(server.authority()).unwrap();
         let _ = further.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");

@@ -33,7 +33,10 @@ fn accounts_are_created_changed_and_deleted() {
     let created = server.send("POST", "/v1/accounts/new%20one", &book);
     assert_eq!((created.status, created.header("etag")), (201, "\"1\""));
     assert_eq!(created.header("location"), "/v1/accounts/new%20one");
-    assert_eq!(server.send("POST", "/v1/accounts/new%20one", &book).problem(409)["type"], "urn:shortfall:exists");
+    assert_eq!(
+        server.send("POST", "/v1/accounts/new%20one", &book).problem(409)["type"],
+        "urn:shortfall:exists"
+    );
 
     let patch = json!({"positions": [{"instrument": "BTC-PERPETUAL", "quantity": -400.0}]});
     let patched = server.send("PATCH", "/v1/accounts/new%20one", &patch);
@@ -54,7 +57,10 @@ fn accounts_are_created_changed_and_deleted() {
     let list = server.get("/v1/accounts").ok();
     let names: Vec<&str> =
         list["accounts"].as_array().unwrap().iter().map(|a| a["account"].as_str().unwrap()).collect();
-    assert!(names.contains(&"new one") && names.contains(&"another") && names.contains(&"basis-trade"), "{names:?}");
+    assert!(
+        names.contains(&"new one") && names.contains(&"another") && names.contains(&"basis-trade"),
+        "{names:?}"
+    );
 
     assert_eq!(server.ask("DELETE", "/v1/accounts/new%20one", &[], None).status, 204);
     assert_eq!(server.get("/v1/accounts/new%20one").problem(404)["type"], "urn:shortfall:not-found");
@@ -182,7 +188,8 @@ fn health_and_figures_are_there() {
 #[test]
 fn wrong_requests_are_told_everything_at_once() {
     let server = Server::new();
-    let wrong = json!({"account": 3, "orders": [{"instrument": "BTC"}, {"quantity": "x", "colour": 1}], "x": 1});
+    let wrong =
+        json!({"account": 3, "orders": [{"instrument": "BTC"}, {"quantity": "x", "colour": 1}], "x": 1});
     let problem = server.send("POST", "/v1/what-ifs", &wrong).problem(400);
     let places: Vec<&str> =
         problem["faults"].as_array().unwrap().iter().map(|fault| fault["where"].as_str().unwrap()).collect();
@@ -220,10 +227,23 @@ fn the_document_describes_every_route() {
     assert_eq!(document["openapi"].as_str().unwrap().split('.').take(2).collect::<Vec<_>>(), ["3", "1"]);
     let paths: Vec<&String> = document["paths"].as_object().unwrap().keys().collect();
     for path in [
-        "/livez", "/metrics", "/readyz", "/v1/accounts", "/v1/accounts/{account}",
-        "/v1/accounts/{account}/distribution", "/v1/accounts/{account}/explanation",
-        "/v1/accounts/{account}/margin", "/v1/events", "/v1/hedges", "/v1/market", "/v1/market/versions",
-        "/v1/market/versions/{version}", "/v1/results", "/v1/snapshot", "/v1/status", "/v1/what-ifs",
+        "/livez",
+        "/metrics",
+        "/readyz",
+        "/v1/accounts",
+        "/v1/accounts/{account}",
+        "/v1/accounts/{account}/distribution",
+        "/v1/accounts/{account}/explanation",
+        "/v1/accounts/{account}/margin",
+        "/v1/events",
+        "/v1/hedges",
+        "/v1/market",
+        "/v1/market/versions",
+        "/v1/market/versions/{version}",
+        "/v1/results",
+        "/v1/snapshot",
+        "/v1/status",
+        "/v1/what-ifs",
         "/v1/what-ifs/batch",
     ] {
         assert!(paths.iter().any(|known| *known == path), "{path} is not described");

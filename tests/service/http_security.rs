@@ -37,7 +37,8 @@ impl Locked {
 fn roles_and_accounts_decide() {
     let locked = locked();
     let book = Some("{}");
-    let what_if = json!({"account": "market-maker", "orders": [{"instrument": "BTC", "quantity": 1.0}]}).to_string();
+    let what_if =
+        json!({"account": "market-maker", "orders": [{"instrument": "BTC", "quantity": 1.0}]}).to_string();
     let foreign = json!({"account": "basis-trade", "orders": []}).to_string();
     let batch = json!({"what_ifs": [{"account": "basis-trade"}]}).to_string();
     let hedge = json!({"account": "basis-trade", "instruments": ["BTC"]}).to_string();
@@ -80,7 +81,9 @@ fn without_a_key_nothing_is_told_but_health() {
     }
     let document = server.get("/openapi.json").ok();
     for (path, methods) in document["paths"].as_object().unwrap() {
-        for method in methods.as_object().unwrap().keys().filter(|_| path.starts_with("/v1") || path == "/metrics") {
+        for method in
+            methods.as_object().unwrap().keys().filter(|_| path.starts_with("/v1") || path == "/metrics")
+        {
             let path = path.replace("{account}", "market-maker").replace("{version}", "1");
             let headers = [("content-type", "application/json")];
             let answer = server.ask(&method.to_uppercase(), &path, &headers, Some(b"{}"));
@@ -135,8 +138,13 @@ fn foreign_pages_are_refused() {
     assert!(read_all(rebound).starts_with("HTTP/1.1 421"));
     let nameless = server.raw("GET /livez HTTP/1.0\r\n\r\n");
     assert!(read_all(nameless).starts_with("HTTP/1.0 421"));
-    for (name, value) in [("origin", "http://evil.example"), ("origin", "null"), ("sec-fetch-site", "cross-site")] {
-        assert_eq!(server.ask("GET", "/v1/accounts", &[(name, value)], None).problem(403)["type"], "urn:shortfall:cross-site");
+    for (name, value) in
+        [("origin", "http://evil.example"), ("origin", "null"), ("sec-fetch-site", "cross-site")]
+    {
+        assert_eq!(
+            server.ask("GET", "/v1/accounts", &[(name, value)], None).problem(403)["type"],
+            "urn:shortfall:cross-site"
+        );
         assert_eq!(server.ask("GET", "/v1/events", &[(name, value)], None).status, 403, "{name}: {value}");
     }
     let own = format!("http://{}", server.authority());
@@ -147,7 +155,8 @@ fn foreign_pages_are_refused() {
     assert!(page.headers.get("access-control-allow-origin").is_none());
     for file in ["/", "/docs", "/assets/dashboard.js", "/assets/dashboard.css", "/assets/docs.js"] {
         let text = server.get(file).text;
-        for outside in ["http://", "https://", "//cdn", "@import", "eval(", "innerHTML", "style=", "onclick="] {
+        for outside in ["http://", "https://", "//cdn", "@import", "eval(", "innerHTML", "style=", "onclick="]
+        {
             let text = text.replace("http://www.w3.org/2000/svg", "");
             assert!(!text.contains(outside), "{file} has {outside}");
         }

@@ -152,9 +152,7 @@ pub fn wait_until(what: &str, is_so: impl Fn() -> bool) {
 pub fn long_batch(count: usize) -> Value {
     let orders = |what_if: usize| -> Vec<Value> {
         let volatility = |order: usize| 0.2 + (what_if * 1000 + order) as f64 * 1e-6;
-        let order = |order: usize| {
-            json!({"instrument": "BTC-27MAR26-80000-C", "quantity": 1.0, "implied_volatility": volatility(order)})
-        };
+        let order = |order: usize| json!({"instrument": "BTC-27MAR26-80000-C", "quantity": 1.0, "implied_volatility": volatility(order)});
         (0..1000).map(order).collect()
     };
     json!({"what_ifs": (0..count)
