@@ -1,5 +1,9 @@
 //! A scenario run: the base case and every stress, from tails to margins.
 
+mod store_fault;
+
+pub use store_fault::StoreFault;
+
 use std::borrow::Cow;
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -14,7 +18,6 @@ use crate::market::Market;
 use crate::portfolio::Portfolio;
 use crate::risk::{Bracket, Tail, TailEstimate, TailFault};
 use crate::scenario::Scenario;
-use crate::shard::StoreFault;
 use crate::units::{Confidence, Years};
 
 /// Paths of the first look under a tolerance; each further look doubles the paths.

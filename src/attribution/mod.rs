@@ -3,10 +3,6 @@
 //! The components are Euler's: the mean of each part's loss over the tail's paths. Only those are
 //! simulated again, from their counters. See docs/attribution.md for formulas and conventions.
 
-mod selection;
-
-pub use selection::{SELECTION, Selection};
-
 use jiff::Timestamp;
 
 use crate::engine::cpu::{CpuEngine, Grouping, TailSums};
@@ -14,7 +10,7 @@ use crate::engine::{EngineFault, GREEKS, Greek, Job, RowSplit};
 use crate::instrument::{Kind, UnitValue};
 use crate::portfolio::{Holding, Portfolio};
 use crate::risk::{Component, ComponentSums, TailEstimate, TailPaths, TailSize};
-use crate::scenario::Precision;
+use crate::scenario::{Precision, Selection};
 
 /// Worst paths of an account.
 pub const WORST_PATHS: usize = 10;

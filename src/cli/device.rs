@@ -3,11 +3,10 @@
 use std::ops::Range;
 
 use shortfall::engine::cpu::CpuEngine;
-use shortfall::engine::gpu::{self, GpuEngine};
-use shortfall::engine::{Cube, DeviceReport, Engine, EngineFault, Job, StageTimes};
-use shortfall::plan::Shape;
+use shortfall::engine::gpu::{self, GpuEngine, Wanted};
+use shortfall::engine::{Cube, DeviceReport, Engine, EngineFault, Job, Several, Shape, StageTimes};
 use shortfall::risk::{Bracket, Tail};
-use shortfall::scenario::{DeviceChoice, Precision};
+use shortfall::scenario::{Device, DeviceChoice, Precision};
 
 use super::output;
 
@@ -17,6 +16,7 @@ pub fn choose(choice: &DeviceChoice, precision: Precision) -> Result<Box<dyn Eng
     match choice {
         DeviceChoice::Cpu => Ok(cpu(precision, "asked for")),
         DeviceChoice::Gpu(name) => gpu(name.as_deref()),
+        DeviceChoice::Several(devices) => several(devices, precision),
         DeviceChoice::Auto if precision == Precision::F64 => Ok(cpu(precision, "f64 runs on the CPU only")),
         DeviceChoice::Auto => match hardware_gpu() {
             Ok(gpu) => Ok(Box::new(WithFallback::new(gpu, precision))),
@@ -33,6 +33,24 @@ pub fn any_gpu(name: Option<&str>) -> Result<Box<dyn Engine>, EngineFault> {
 /// A GPU by part of its name or its bus id, software adapters included.
 fn gpu(name: Option<&str>) -> Result<Box<dyn Engine>, EngineFault> {
     Ok(Box::new(GpuEngine::new(name)?))
+}
+
+/// Devices side by side. One that fails is left out, and said so.
+fn several(devices: &[Device], precision: Precision) -> Result<Box<dyn Engine>, EngineFault> {
+    let wanted = devices.iter().filter_map(|device| match device {
+        Device::Cpu => None,
+        Device::Gpu(None) => Some(Wanted::First),
+        Device::Gpu(Some(name)) => Some(Wanted::Named(name.clone())),
+        Device::AllGpus => Some(Wanted::AllHardware),
+    });
+    let gpus = GpuEngine::several(&wanted.collect::<Vec<_>>())?;
+    let mut engines: Vec<Box<dyn Engine>> = Vec::new();
+    if devices.contains(&Device::Cpu) {
+        engines.push(Box::new(CpuEngine::new(precision)));
+    }
+    engines.extend(gpus.into_iter().map(|gpu| -> Box<dyn Engine> { Box::new(gpu) }));
+    let on_loss = |text: &str| output::say_over_bar(&format!("going on without it: {text}"));
+    Ok(Box::new(Several::new(engines, on_loss)))
 }
 
 /// A hardware GPU; software adapters are left to `gpu`, which has to be asked for.

@@ -6,11 +6,10 @@ use shortfall::engine::EngineFault;
 use shortfall::fault::Faults;
 use shortfall::plan::TooMuchMemory;
 use shortfall::report::FolderFault;
-use shortfall::run::RunFault;
+use shortfall::run::{RunFault, StoreFault};
 use shortfall::service::client::ClientFault;
 use shortfall::service::http::ServeFault;
 use shortfall::service::keys::KeyFault;
-use shortfall::shard::StoreFault;
 
 use super::output;
 

@@ -1,8 +1,7 @@
 //! Options that change a scenario, within the limits of its file.
 
 use clap::Args;
-use shortfall::attribution::{SELECTION, Selection};
-use shortfall::scenario::{self, DeviceChoice, Precision, Scenario};
+use shortfall::scenario::{self, DeviceChoice, Precision, SELECTION, Scenario, Selection};
 
 use super::exit::Failure;
 
@@ -10,7 +9,8 @@ use super::exit::Failure;
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Instead of the scenario's own")]
 pub struct Overrides {
-    /// Where to run: auto, cpu, gpu, or gpu:NAME for an adapter by part of its name
+    /// Where to run: auto, cpu, gpu, gpu:NAME for an adapter by part of its name or its bus id, gpus
+    /// for all hardware GPUs, or several side by side such as cpu,gpu
     #[arg(long, value_name = "DEVICE", value_parser = device)]
     pub device: Option<DeviceChoice>,
     /// Paths of each case; the most to use with --tolerance
@@ -54,7 +54,7 @@ impl Overrides {
         if let Some(device) = &self.device {
             simulation.device = device.clone();
         }
-        if simulation.precision == Precision::F64 && matches!(simulation.device, DeviceChoice::Gpu(_)) {
+        if simulation.precision == Precision::F64 && simulation.device.is_on_gpu() {
             return Err(Failure::Usage(
                 "precision f64 on a GPU; use --device cpu with f64, or --precision f32".to_owned(),
             ));

@@ -8,6 +8,8 @@ mod job;
 mod mixing;
 mod model;
 mod pilot;
+mod several;
+mod shape;
 mod stage_times;
 
 pub use greek::{GREEKS, Greek, RowSplit};
@@ -17,11 +19,12 @@ pub use job::{
 };
 pub use mixing::MixingTable;
 pub use pilot::{Driver, KEPT_PATHS, Pilot};
+pub use several::Several;
+pub use shape::Shape;
 pub use stage_times::StageTimes;
 
 use std::ops::Range;
 
-use crate::plan::Shape;
 use crate::risk::{Bracket, Tail};
 use crate::units::Confidence;
 
@@ -105,6 +108,23 @@ pub struct DeviceReport {
     pub detail: String,
     /// Why it was taken, where the choice was automatic.
     pub reason: String,
+}
+
+impl DeviceReport {
+    /// Several devices that made one result: each of them once, joined by ` + `.
+    pub fn joined(reports: &[Self]) -> Self {
+        let join = |field: fn(&Self) -> &str| {
+            let mut all: Vec<&str> = reports.iter().map(field).collect();
+            all.dedup();
+            all.join(" + ")
+        };
+        Self {
+            engine: join(|report| &report.engine),
+            name: join(|report| &report.name),
+            detail: join(|report| &report.detail),
+            reason: join(|report| &report.reason),
+        }
+    }
 }
 
 /// What can go wrong on a device.

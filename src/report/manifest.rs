@@ -2,19 +2,18 @@
 //! file. Two runs with one [`Manifest::run_id`] have the same figures.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::document::{LevelResult, Levels};
 use crate::engine::DeviceReport;
 use crate::instrument::SmileRule;
 use crate::run::Outcome;
 use crate::scenario::Scenario;
-use crate::shard::Identity;
+use crate::shard::{FileHash, Identity};
 
 /// Name of the manifest's form.
 pub const SCHEMA: &str = "shortfall.manifest";
@@ -89,17 +88,6 @@ pub struct Configuration {
     pub haircuts: BTreeMap<String, f64>,
     /// Cases in their order.
     pub cases: Vec<String>,
-}
-
-/// A file by its contents.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileHash {
-    /// Its name: of inputs as the user gave it, of outputs inside the folder.
-    pub path: String,
-    /// Its size.
-    pub bytes: u64,
-    /// BLAKE3 of its contents, hexadecimal.
-    pub blake3: String,
 }
 
 /// Time of one case.
@@ -226,14 +214,5 @@ impl Configuration {
             haircuts: names.zip(scenario.margin.haircuts.iter().copied()).collect(),
             cases: std::iter::once("base".to_owned()).chain(stresses).collect(),
         }
-    }
-}
-
-impl FileHash {
-    /// Hashes a file; `name` stands for it in the manifest.
-    pub fn of(path: &Path, name: String) -> io::Result<Self> {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update_reader(File::open(path)?)?;
-        Ok(Self { path: name, bytes: hasher.count(), blake3: hasher.finalize().to_hex().to_string() })
     }
 }

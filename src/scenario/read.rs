@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{DeviceChoice, Precision, Replay, Scenario, Shock, Simulation, Stress};
-use crate::attribution::{SELECTION, Selection};
+use super::{
+    DEVICE, DeviceChoice, Precision, Replay, SELECTION, Scenario, Selection, Shock, Simulation, Stress,
+};
 use crate::fault::{Fault, Faults};
 use crate::instrument::SmileRule;
 use crate::margin::{Level, MarginRules};
@@ -21,8 +22,6 @@ pub const MAX_STEPS: u64 = 10_000;
 pub const MAX_SEED: u64 = (1 << 53) - 1;
 /// What a tolerance may be.
 pub const TOLERANCE: &str = "a fraction of the ES from 0.01% to 50%, such as 0.5%";
-/// What a device may be.
-pub const DEVICE: &str = "auto, cpu, gpu or gpu:NAME";
 /// Longest horizon.
 const MAX_HORIZON_DAYS: f64 = 366.0;
 
@@ -126,7 +125,7 @@ fn read_simulation(m: &Mapping<'_>) -> Option<Simulation> {
     let smile = m.optional("smile", |at| at.one_of(&["sticky_moneyness", "sticky_strike"]));
     let (device, precision) = (device?.unwrap_or_default(), precision?);
     let precision = if precision == Some(1) { Precision::F64 } else { Precision::F32 };
-    if precision == Precision::F64 && matches!(device, DeviceChoice::Gpu(_)) {
+    if precision == Precision::F64 && device.is_on_gpu() {
         return m.at().fault_found("precision f64 on a GPU", "device: cpu with f64, or precision: f32");
     }
     Some(Simulation {

@@ -46,11 +46,6 @@ fn arrows_point_down() {
 }
 
 #[test]
-fn crossings_are_needed() {
-    holds(modules::crossings_are_needed, &[("src/engine/mod.rs", "use crate::plan::Shape;")], 4);
-}
-
-#[test]
 fn engines_are_strangers() {
     let bad = [
         ("src/engine/cpu/net.rs", "use crate::engine::gpu::Device;\nuse super::super::gpu;"),

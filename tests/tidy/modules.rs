@@ -28,15 +28,6 @@ const LAYERS: &[&str] = &[
     "bench",
     "cli",
 ];
-/// Types that stand above a module that names them. The list is to shrink: each is better moved down
-/// to where it is used first.
-const CROSSINGS: &[(&str, &str)] = &[
-    ("scenario", "attribution::Selection"),
-    ("scenario", "attribution::SELECTION"),
-    ("engine", "plan::Shape"),
-    ("run", "shard::StoreFault"),
-    ("shard", "report::manifest::FileHash"),
-];
 /// Modules that name no other one.
 const ALONE: &[&str] = &["fault", "plot", "numeric", "closed_form"];
 /// Crates, and the only places (`src/` left out) that may name them.
@@ -143,25 +134,12 @@ pub fn arrows_point_down(files: &[File]) -> Vec<String> {
         };
         for (line, named) in named_paths(file) {
             let Some(below) = layer(&named[0]).filter(|_| named[0] != here) else { continue };
-            let crosses = CROSSINGS.contains(&(here, named.join("::").as_str()));
-            if (below > height && !crosses) || ALONE.contains(&here) {
+            if below > height || ALONE.contains(&here) {
                 broken.push(format!("{}:{line}: `{here}` names `{}`", file.path, named[0]));
             }
         }
     }
     broken
-}
-
-/// Crossings that nobody needs any more.
-pub fn crossings_are_needed(files: &[File]) -> Vec<String> {
-    let is_used = |from: &str, to: &str| {
-        files.iter().filter(|file| file.is_rust()).any(|file| {
-            let here = file.in_src().map(module_of).unwrap_or_default();
-            here.first() == Some(&from) && named_paths(file).iter().any(|(_, named)| named.join("::") == to)
-        })
-    };
-    let unused = CROSSINGS.iter().filter(|(from, to)| !is_used(from, to));
-    unused.map(|(from, to)| format!("`{from}` no longer names `{to}`: take it off CROSSINGS")).collect()
 }
 
 /// The two engines do not know each other.

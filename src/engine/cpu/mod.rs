@@ -18,9 +18,8 @@ use self::clock::Clock;
 use self::net::Holdings;
 use self::simulate::{Consecutive, Paths};
 use super::model::Model;
-use super::{BLOCK, Cube, DeviceReport, Engine, EngineFault, FACTORS, Job, StageTimes};
+use super::{BLOCK, Cube, DeviceReport, Engine, EngineFault, FACTORS, Job, Shape, StageTimes};
 use crate::numeric::{Float, Lanes, Real};
-use crate::plan::Shape;
 use crate::risk::{Bracket, Tail};
 use crate::scenario::Precision;
 
