@@ -28,6 +28,7 @@ pub mod report;
 pub mod risk;
 pub mod run;
 pub mod scenario;
+pub mod service;
 pub mod shard;
 pub mod table;
 pub mod units;

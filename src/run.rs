@@ -462,7 +462,9 @@ fn account_value(
         let index = holding.instrument as usize;
         base += holding.quantity * base_units[index].market_value;
         profit += holding.quantity * base_units[index].profit_to(&units[index]);
-        gross_notional += holding.quantity.abs() * units[index].notional;
+    }
+    for holding in account.net_holdings() {
+        gross_notional += holding.quantity.abs() * units[holding.instrument as usize].notional;
     }
     let haircut = |&(asset, amount): &(usize, f64)| {
         scenario.margin.haircuts[asset] * (amount * market.assets[asset].spot).max(0.0)

@@ -205,6 +205,13 @@ impl Asset {
         Some(self.spot * (rate * tenor).exp())
     }
 
+    /// Multiplies all its prices: forwards and the perpetual's mark keep their ratio to spot.
+    pub fn scale_prices(&mut self, factor: f64) {
+        self.spot *= factor;
+        self.perpetual_mark *= factor;
+        self.forwards.iter_mut().for_each(|forward| forward.price *= factor);
+    }
+
     /// The volatility slice of an expiry, if the market has it.
     pub fn slice(&self, expiry: Timestamp) -> Option<&SurfaceSlice> {
         self.surface.iter().find(|slice| slice.expiry == expiry)

@@ -83,7 +83,7 @@ impl Shock {
         match self {
             Self::Replay(replay) => {
                 for (asset, log_return) in replay.log_returns.iter().enumerate() {
-                    scale_prices(market, asset, log_return.exp());
+                    market.assets[asset].scale_prices(log_return.exp());
                     let shift = replay.volatility_shifts[asset];
                     market.assets[asset].implied_volatility_shift += shift;
                     market.assets[asset].volatility_annual *= shift.exp();
@@ -91,7 +91,7 @@ impl Shock {
             }
             Self::Spot(moves) => {
                 for &(asset, relative) in moves {
-                    scale_prices(market, asset, 1.0 + relative);
+                    market.assets[asset].scale_prices(1.0 + relative);
                 }
             }
             Self::Volatility { multiply, implied_shift, skew_shift } => {
@@ -118,13 +118,6 @@ impl Shock {
             }
         }
     }
-}
-
-fn scale_prices(market: &mut Market, asset: usize, factor: f64) {
-    let asset = &mut market.assets[asset];
-    asset.spot *= factor;
-    asset.perpetual_mark *= factor;
-    asset.forwards.iter_mut().for_each(|forward| forward.price *= factor);
 }
 
 fn shift_basis(market: &mut Market, shift: f64) {

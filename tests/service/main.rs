@@ -1,0 +1,11 @@
+//! The on-demand service.
+
+mod desk;
+mod night;
+mod http_events;
+mod http_fuzz;
+mod http_limits;
+mod http_routes;
+mod http_security;
+mod http_tls;
+mod server;
