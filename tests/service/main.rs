@@ -1,10 +1,12 @@
 //! The on-demand service.
 
+mod dashboard;
 mod desk;
 mod night;
 mod http_events;
 mod http_fuzz;
 mod http_limits;
+mod http_process;
 mod http_routes;
 mod http_security;
 mod http_tls;
