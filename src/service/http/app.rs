@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::auth::Gate;
 use super::guard::Hosts;
-use super::lanes::Lane;
+use super::lanes::{Figures, Lane};
 use super::metrics::Metrics;
 use super::options::{Limits, Options};
 use super::trace::Numbering;
@@ -81,8 +81,12 @@ impl App {
 impl Lanes {
     fn new(limits: &Limits, metrics: &Metrics) -> Self {
         let lane = |name, at_once| {
-            let depth = metrics.gauge("shortfall_queue_depth", &[("queue", name)]);
-            Lane::new(name, at_once, limits, depth)
+            let figures = Figures {
+                depth: metrics.gauge("shortfall_queue_depth", &[("queue", name)]),
+                wait: metrics.stage(name, "wait"),
+                compute: metrics.stage(name, "compute"),
+            };
+            Lane::new(name, at_once, limits, figures)
         };
         Self {
             what_ifs: lane("what-ifs", limits.what_ifs_at_once),

@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use metrics::Gauge;
+use metrics::{Gauge, Histogram};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::options::Limits;
@@ -27,7 +27,17 @@ struct Inner {
     /// Requests in the queue, waiting or computing.
     inside: AtomicUsize,
     clients: Mutex<HashMap<String, usize>>,
-    depth: Gauge,
+    figures: Figures,
+}
+
+/// What is measured of a queue.
+pub struct Figures {
+    /// Requests in it.
+    pub depth: Gauge,
+    /// Seconds until a turn came.
+    pub wait: Histogram,
+    /// Seconds of computing.
+    pub compute: Histogram,
 }
 
 /// A place in a queue, given back when dropped.
@@ -47,7 +57,7 @@ impl Drop for Abandon {
 
 impl Lane {
     /// A queue that lets `at_once` compute; how many wait, and how long, is in the limits.
-    pub fn new(name: &'static str, at_once: usize, limits: &Limits, depth: Gauge) -> Self {
+    pub fn new(name: &'static str, at_once: usize, limits: &Limits, figures: Figures) -> Self {
         Self(Arc::new(Inner {
             name,
             turns: Arc::new(Semaphore::new(at_once)),
@@ -57,7 +67,7 @@ impl Lane {
             deadline: limits.deadline,
             inside: AtomicUsize::new(0),
             clients: Mutex::default(),
-            depth,
+            figures,
         }))
     }
 
@@ -86,13 +96,18 @@ impl Lane {
         W: FnOnce(&Cancel) -> T + Send + 'static,
     {
         let place = self.enter(client)?;
+        let entered = Instant::now();
         let turn: OwnedSemaphorePermit =
             Arc::clone(&self.0.turns).acquire_owned().await.expect("the semaphore is never closed");
+        self.0.figures.wait.record(entered.elapsed());
         let cancel = Cancel::default();
         let abandon = Abandon(cancel.clone());
         let done = tokio::task::spawn_blocking(move || {
-            let _held = (place, turn);
-            work(&cancel)
+            let (place, _turn) = (place, turn);
+            let started = Instant::now();
+            let done = work(&cancel);
+            place.lane.0.figures.compute.record(started.elapsed());
+            done
         })
         .await;
         drop(abandon);
@@ -121,7 +136,7 @@ impl Lane {
         }
         clients.insert(client.to_owned(), mine + 1);
         self.0.inside.fetch_add(1, Ordering::Relaxed);
-        self.0.depth.increment(1.0);
+        self.0.figures.depth.increment(1.0);
         Ok(Place { lane: self.clone(), client: client.to_owned() })
     }
 
@@ -141,7 +156,7 @@ impl Drop for Place {
             }
         }
         inner.inside.fetch_sub(1, Ordering::Relaxed);
-        inner.depth.decrement(1.0);
+        inner.figures.depth.decrement(1.0);
     }
 }
 
@@ -158,7 +173,8 @@ mod tests {
 
     fn lane(waiting: usize, in_queue_per_client: usize, deadline: Duration) -> Lane {
         let limits = Limits { waiting, in_queue_per_client, deadline, ..Limits::default() };
-        Lane::new("tests", 1, &limits, Gauge::noop())
+        let figures = Figures { depth: Gauge::noop(), wait: Histogram::noop(), compute: Histogram::noop() };
+        Lane::new("tests", 1, &limits, figures)
     }
 
     /// Starts work that computes until it is abandoned or told to end.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use metrics::{Gauge, Key, Label, Level, Metadata, Recorder};
+use metrics::{Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 /// Upper ends of the latency histograms, seconds: fine around the promises of a millisecond for
@@ -43,10 +43,11 @@ impl Metrics {
         self.recorder.register_histogram(&key, &SOURCE).record(took.as_secs_f64());
     }
 
-    /// Notes the time of a stage of a computation.
-    pub fn stage(&self, stage: &'static str, seconds: f64) {
-        let key = Key::from_parts("shortfall_stage_duration_seconds", vec![Label::new("stage", stage)]);
-        self.recorder.register_histogram(&key, &SOURCE).record(seconds);
+    /// Times of a stage of a kind of work.
+    pub fn stage(&self, work: &'static str, stage: &'static str) -> Histogram {
+        let labels = vec![Label::new("work", work), Label::new("stage", stage)];
+        let key = Key::from_parts("shortfall_stage_duration_seconds", labels);
+        self.recorder.register_histogram(&key, &SOURCE)
     }
 
     /// Counts an event of a kind.
@@ -82,9 +83,8 @@ impl Metrics {
             "shortfall_request_duration_seconds",
             "Time from a request's headers to its answer, by route, method and status",
         );
-        histogram("shortfall_stage_duration_seconds", "Time of the stages of a computation");
+        histogram("shortfall_stage_duration_seconds", "Time of the stages of work: waiting for a turn, computing");
         gauge("shortfall_queue_depth", "Requests that wait or compute, by queue");
-        gauge("shortfall_connections", "Open connections");
         gauge("shortfall_subscribers", "Open subscriptions to events");
         gauge("shortfall_market_version", "Version of the market that answers use");
         gauge("shortfall_cube_age_seconds", "Time since the market of the cube became current");
@@ -92,11 +92,6 @@ impl Metrics {
         gauge("shortfall_device_memory_bytes", "Memory that the service holds on its device");
         gauge("shortfall_device_lost", "1 after the GPU was lost and the CPU engine took over");
         gauge("shortfall_accounts", "Accounts of the service");
-        self.recorder.describe_counter(
-            "shortfall_refused_total".into(),
-            None,
-            "Requests that were refused, by kind of problem".into(),
-        );
         self.recorder.describe_counter(
             "shortfall_subscribers_dropped_total".into(),
             None,
@@ -113,12 +108,12 @@ mod tests {
     fn a_request_is_counted_in_its_bucket() {
         let metrics = Metrics::new();
         metrics.request("/v1/accounts/{account}/margin", "GET", 200, Duration::from_micros(700));
-        metrics.stage("net", 0.004);
+        metrics.stage("what-ifs", "wait").record(0.004);
         let text = metrics.render();
         for line in [
             "shortfall_request_duration_seconds_bucket{route=\"/v1/accounts/{account}/margin\",method=\"GET\",status=\"200\",le=\"0.0005\"} 0",
             "shortfall_request_duration_seconds_bucket{route=\"/v1/accounts/{account}/margin\",method=\"GET\",status=\"200\",le=\"0.001\"} 1",
-            "shortfall_stage_duration_seconds_count{stage=\"net\"} 1",
+            "shortfall_stage_duration_seconds_count{work=\"what-ifs\",stage=\"wait\"} 1",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }

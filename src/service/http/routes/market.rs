@@ -34,10 +34,8 @@ pub async fn update(
 ) -> Result<Json<MarketUpdateAnswer>, Problem> {
     caller.must(Permission::Market)?;
     let desk = Arc::clone(&app.desk);
-    let answer =
-        app.lanes.markets.run(&caller.name, move |cancel| desk.update_market(&update, cancel)).await??;
-    app.metrics.stage("market update", answer.elapsed_seconds);
-    Ok(Json(answer))
+    let work = move |cancel: &_| desk.update_market(&update, cancel);
+    Ok(Json(app.lanes.markets.run(&caller.name, work).await??))
 }
 
 /// Markets that are kept

@@ -81,6 +81,7 @@ pub async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
     set("shortfall_market_age_seconds", status.market.age_seconds);
     set("shortfall_cube_age_seconds", status.cube_age_seconds);
     set("shortfall_cube_bytes", status.cube_bytes as f64);
+    set("shortfall_device_memory_bytes", (status.cube_bytes + status.losses_bytes) as f64);
     set("shortfall_losses_bytes", status.losses_bytes as f64);
     set("shortfall_device_lost", f64::from(u8::from(false)));
     set("shortfall_accounts", status.accounts as f64);
