@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Account, Holding, Portfolio};
+use super::{Account, Holding, Portfolio, STABLECOINS};
 use crate::instrument::{self, Instrument, Kind, UnitValue};
 use crate::market::Market;
 
@@ -53,6 +53,7 @@ pub struct Builder<'a> {
 struct Draft {
     description: String,
     cash: f64,
+    stablecoins: [f64; 2],
     balances: BTreeMap<usize, f64>,
     /// In the order of the rows.
     holdings: Vec<Holding>,
@@ -130,7 +131,11 @@ impl<'a> Builder<'a> {
     /// Adds a balance: coins of an asset, or dollars.
     pub fn balance(&mut self, account: &str, asset: &str, amount: f64) -> Result<(), RowFault> {
         if matches!(asset, "USD" | "USDC" | "USDT") {
-            self.draft(account).cash += amount;
+            let draft = self.draft(account);
+            draft.cash += amount;
+            if let Some(coin) = STABLECOINS.iter().position(|coin| *coin == asset) {
+                draft.stablecoins[coin] += amount;
+            }
             return Ok(());
         }
         let Some(index) = self.market.asset_index(asset) else {
@@ -152,14 +157,16 @@ impl<'a> Builder<'a> {
     pub fn finish_valued(mut self) -> (Portfolio, Vec<UnitValue>) {
         let drafts = std::mem::take(&mut self.accounts);
         let account = |(name, draft): (String, Draft)| {
-            let balances: Vec<(usize, f64)> = draft.balances.into_iter().collect();
+            let balances: Vec<(usize, f64)> =
+                draft.balances.iter().map(|(asset, amount)| (*asset, *amount)).collect();
             // Coins come first, so that a further row of positions is a further holding at the end.
             let mut holdings = Vec::with_capacity(balances.len() + draft.holdings.len());
             for &(asset, quantity) in balances.iter().filter(|(_, amount)| *amount != 0.0) {
                 holdings.push(Holding { instrument: self.spot(asset), quantity });
             }
-            holdings.extend(draft.holdings);
-            Account { name, description: draft.description, cash: draft.cash, balances, holdings }
+            holdings.extend_from_slice(&draft.holdings);
+            let Draft { description, cash, stablecoins, .. } = draft;
+            Account { name, description, cash, stablecoins, balances, holdings }
         };
         let accounts = drafts.into_iter().map(account).collect();
         let (instruments, units) = self.instruments.into_iter().unzip();

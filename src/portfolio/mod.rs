@@ -36,10 +36,16 @@ pub struct Account {
     /// Coin balances posted as collateral, `(asset, amount)`: also part of the holdings; haircuts
     /// are taken from these alone.
     pub balances: Vec<(usize, f64)>,
+    /// Balances in stablecoins, `[USDC, USDT]`: also part of the cash; depeg charges are taken from
+    /// these alone.
+    pub stablecoins: [f64; 2],
     /// Holdings: coin balances (of their spot) by asset, then the rows of positions in their order,
     /// an instrument as often as it has rows. What engines net, in this order.
     pub holdings: Vec<Holding>,
 }
+
+/// Stablecoins that count as dollars, in the order of [`Account::stablecoins`].
+pub const STABLECOINS: [&str; 2] = ["USDC", "USDT"];
 
 impl Account {
     /// Net quantity of each instrument, in the order of its first holding; without those that are

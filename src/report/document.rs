@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::attribution::{AttributionResult, WorstPathResult};
 use super::manifest::Manifest;
 use crate::engine::{DeviceReport, Driver};
-use crate::margin::{Level, State};
+use crate::margin::{Level, Lines, State, Version};
 use crate::risk::TailEstimate;
 use crate::run::{AccountCase, Case, Outcome};
 use crate::scenario::Scenario;
@@ -45,6 +45,8 @@ pub struct Document {
     pub paths: u64,
     /// Stop once every standard error is below this fraction of its ES; `null` without.
     pub tolerance: Option<f64>,
+    /// Version of the margin rules.
+    pub margin_rules: Version,
     /// Levels of the two margins.
     pub levels: Levels,
     /// Wall time of all cases, seconds.
@@ -135,10 +137,14 @@ pub struct AccountResult {
     pub maintenance: TailResult,
     /// Tail at the level of the initial margin.
     pub initial: TailResult,
-    /// Expected Shortfall of the maintenance level, floored.
+    /// Maintenance margin: the sum of its components.
     pub maintenance_margin: f64,
-    /// Expected Shortfall of the initial level, never below the maintenance margin.
+    /// Initial margin: likewise, never below the maintenance margin.
     pub initial_margin: f64,
+    /// What the maintenance margin is made of.
+    pub maintenance_components: Lines,
+    /// What the initial margin is made of.
+    pub initial_components: Lines,
     /// Equity over maintenance margin; `null` where the margin is zero.
     pub health: Option<f64>,
     /// `liquidate`, `margin_call` or `healthy`.
@@ -207,6 +213,7 @@ impl Document {
             seed: scenario.simulation.seed,
             paths: scenario.simulation.paths,
             tolerance: scenario.simulation.tolerance,
+            margin_rules: scenario.margin.version.clone(),
             levels,
             elapsed_seconds: outcome.elapsed.as_secs_f64(),
             cases: outcome.cases.iter().map(|case| CaseResult::new(scenario, &levels, case)).collect(),
@@ -294,6 +301,8 @@ impl AccountResult {
             initial: TailResult::new(&levels.initial, &case.initial),
             maintenance_margin: case.margin.maintenance_margin,
             initial_margin: case.margin.initial_margin,
+            maintenance_components: case.margin.maintenance_lines,
+            initial_components: case.margin.initial_lines,
             health: case.margin.health.filter(|health| health.is_finite()),
             state: case.margin.state.name(),
             worst_driver: case.driver.map(driver),

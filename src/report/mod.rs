@@ -12,6 +12,7 @@ pub mod manifest;
 pub(crate) mod number;
 pub mod parquet;
 mod rows;
+pub mod rulebook;
 pub mod text;
 
 pub use attribution::{AttributionResult, WorstPathResult};

@@ -1,6 +1,7 @@
 //! What to run: the market, the portfolio, the simulation, the margin rules and the stresses.
 
 mod device;
+mod margin;
 mod read;
 mod selection;
 mod stress;

@@ -120,11 +120,11 @@ impl Checking {
             checked("implied_shift", update.implied_shift, |x| x.abs() <= 3.0, "a log shift in [-3, 3]");
         let funding =
             checked("funding_rate", update.funding_rate, |x| x.abs() <= 10.0, "an annual rate in [-10, 10]");
-        let asset = &mut self.market.assets[asset];
         if let Some(spot) = spot {
-            asset.scale_prices(spot / asset.spot);
-            asset.spot = spot;
+            self.market.scale_prices(asset, spot / self.market.assets[asset].spot);
+            self.market.assets[asset].spot = spot;
         }
+        let asset = &mut self.market.assets[asset];
         asset.perpetual_mark = mark.unwrap_or(asset.perpetual_mark);
         asset.volatility_annual = volatility.unwrap_or(asset.volatility_annual);
         asset.implied_volatility_shift = shift.unwrap_or(asset.implied_volatility_shift);

@@ -1,31 +1,38 @@
-//! pending
-#![allow(missing_docs, unused, clippy::all)]
-use super::api::*;
+//! Answers that a desk may not have yet: where it has one of its own, that is taken.
+
+use super::api::{
+    Distribution, HedgeAnswer, HedgeRequest, LevelName, MarginAnswer, MarketAnswer, MarketUpdateAnswer,
+    ResultsAnswer, ResultsQuery, Snapshot,
+};
 use super::{Cancel, Desk, DeskFault};
-type R<T> = Result<T, DeskFault>;
-fn no<T>() -> R<T> {
-    Err(DeskFault::NotFound { what: "method", name: "pending".into() })
+
+fn missing<T>() -> Result<T, DeskFault> {
+    Err(DeskFault::NotFound { what: "answer to this", name: "yet".to_owned() })
 }
-impl Desk {
-    pub fn distribution(&self, name: &str, level: LevelName, cancel: &Cancel) -> R<Distribution> {
-        no()
+
+#[allow(dead_code, reason = "a desk's own answer goes before")]
+pub(crate) trait Pending {
+    fn distribution(&self, _: &str, _: LevelName, _: &Cancel) -> Result<Distribution, DeskFault> {
+        missing()
     }
-    pub fn explain(&self, name: &str, version: u64, cancel: &Cancel) -> R<MarginAnswer> {
-        no()
+    fn explain(&self, _: &str, _: u64, _: &Cancel) -> Result<MarginAnswer, DeskFault> {
+        missing()
     }
-    pub fn market_version(&self, version: u64) -> R<MarketAnswer> {
-        no()
+    fn market_version(&self, _: u64) -> Result<MarketAnswer, DeskFault> {
+        missing()
     }
-    pub fn results(&self, query: &ResultsQuery, sees: &dyn Fn(&str) -> bool) -> R<ResultsAnswer> {
-        no()
+    fn results(&self, _: &ResultsQuery, _: &dyn Fn(&str) -> bool) -> Result<ResultsAnswer, DeskFault> {
+        missing()
     }
-    pub fn export(&self) -> R<Snapshot> {
-        no()
+    fn export(&self) -> Result<Snapshot, DeskFault> {
+        missing()
     }
-    pub fn import(&self, s: Snapshot, cancel: &Cancel) -> R<MarketUpdateAnswer> {
-        no()
+    fn import(&self, _: Snapshot, _: &Cancel) -> Result<MarketUpdateAnswer, DeskFault> {
+        missing()
     }
-    pub fn hedge(&self, asked: &HedgeRequest, cancel: &Cancel) -> R<HedgeAnswer> {
-        no()
+    fn hedge(&self, _: &HedgeRequest, _: &Cancel) -> Result<HedgeAnswer, DeskFault> {
+        missing()
     }
 }
+
+impl Pending for Desk {}

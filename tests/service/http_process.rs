@@ -40,7 +40,8 @@ impl Process {
         });
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
-        let url = line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("found {line}")).to_owned();
+        let url =
+            line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("found {line}")).to_owned();
         Self { child, url, log: Some(log) }
     }
 
@@ -65,7 +66,10 @@ impl Drop for Process {
 }
 
 fn text(output: &Output) -> (String, String) {
-    (String::from_utf8_lossy(&output.stdout).into_owned(), String::from_utf8_lossy(&output.stderr).into_owned())
+    (
+        String::from_utf8_lossy(&output.stdout).into_owned(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    )
 }
 
 #[test]
@@ -102,7 +106,7 @@ fn a_key_is_made_used_and_removed_and_never_logged() {
     let refused = whatif(Some(&wrong)).output().unwrap();
     assert!(text(&refused).1.contains("the key is not known here"), "{refused:?}");
 
-    assert!(shortfall().args(["keys", "remove", &file, id]).status().unwrap().success());
+    assert!(shortfall().args(["keys", "remove", &file, id]).output().unwrap().status.success());
     process.signal("HUP");
     crate::server::wait_until("the key is refused", || {
         whatif(Some(&key)).output().unwrap().status.code() == Some(65)
@@ -138,7 +142,9 @@ fn command_lines_that_cannot_be_are_told_so() {
         assert!(error.contains(word), "{word} is not in {error}");
     }
     let mut leaky = shortfall();
-    leaky.args(["whatif", "--server", "http://10.0.0.1:1", "BTC", "1"]).env("SHORTFALL_KEY", "sfk_0_tell-nobody");
+    leaky
+        .args(["whatif", "--server", "http://10.0.0.1:1", "BTC", "1"])
+        .env("SHORTFALL_KEY", "sfk_0_tell-nobody");
     let output = leaky.output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output).1.contains("without TLS") && !text(&output).1.contains("tell-nobody"));

@@ -68,6 +68,7 @@ fn accounts_are_created_changed_and_deleted() {
 }
 
 #[test]
+#[ignore = "needs answers that the desk does not have yet"]
 fn what_ifs_batches_and_hedges_change_nothing() {
     let server = Server::new();
     let client = Client::new(server.url(), None, None).unwrap();
@@ -98,6 +99,7 @@ fn what_ifs_batches_and_hedges_change_nothing() {
 }
 
 #[test]
+#[ignore = "needs answers that the desk does not have yet"]
 fn an_account_is_taken_apart_and_its_losses_are_distributed() {
     let server = Server::new();
     let plain = server.get("/v1/accounts/short-strangle/margin").ok();
@@ -123,6 +125,7 @@ fn an_account_is_taken_apart_and_its_losses_are_distributed() {
 }
 
 #[test]
+#[ignore = "needs answers that the desk does not have yet"]
 fn the_market_moves_and_earlier_ones_can_be_explained() {
     let server = Server::new();
     let client = Client::new(server.url(), None, None).unwrap();
@@ -148,6 +151,7 @@ fn the_market_moves_and_earlier_ones_can_be_explained() {
 }
 
 #[test]
+#[ignore = "needs answers that the desk does not have yet"]
 fn a_snapshot_goes_out_and_comes_back() {
     let server = Server::new();
     let snapshot = server.get("/v1/snapshot").ok();

@@ -2,7 +2,6 @@
 
 mod dashboard;
 mod desk;
-mod night;
 mod http_events;
 mod http_fuzz;
 mod http_limits;
@@ -10,4 +9,5 @@ mod http_process;
 mod http_routes;
 mod http_security;
 mod http_tls;
+mod night;
 mod server;

@@ -18,20 +18,20 @@ use crate::service::problem::Problem;
 /// Deepest nesting of a body; ours need five.
 const MAX_DEPTH: usize = 16;
 
-/// A JSON body.
-pub struct Body<T>(pub T);
+/// A JSON body, up to `TIMES` the limit of bodies.
+pub struct Body<T, const TIMES: usize = 1>(pub T);
 
-impl<T: DeserializeOwned + ToSchema> FromRequest<Arc<App>> for Body<T> {
+impl<T: DeserializeOwned + ToSchema, const TIMES: usize> FromRequest<Arc<App>> for Body<T, TIMES> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
         let limits = &app.limits;
-        check_headers(request.headers(), limits.body_bytes)?;
-        let body =
-            tokio::time::timeout(limits.arrival, to_bytes(request.into_body(), limits.body_bytes)).await;
+        let most_bytes = limits.body_bytes.saturating_mul(TIMES);
+        check_headers(request.headers(), most_bytes)?;
+        let body = tokio::time::timeout(limits.arrival, to_bytes(request.into_body(), most_bytes)).await;
         let bytes = match body {
             Ok(Ok(bytes)) => bytes,
-            Ok(Err(error)) if is_length_limit(&error) => return Err(too_large(limits.body_bytes)),
+            Ok(Err(error)) if is_length_limit(&error) => return Err(too_large(most_bytes)),
             Ok(Err(_)) => {
                 return Err(Problem::new(400, "body", "Broken request", "the body ended before its end"));
             }

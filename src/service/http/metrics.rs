@@ -83,7 +83,10 @@ impl Metrics {
             "shortfall_request_duration_seconds",
             "Time from a request's headers to its answer, by route, method and status",
         );
-        histogram("shortfall_stage_duration_seconds", "Time of the stages of work: waiting for a turn, computing");
+        histogram(
+            "shortfall_stage_duration_seconds",
+            "Time of the stages of work: waiting for a turn, computing",
+        );
         gauge("shortfall_queue_depth", "Requests that wait or compute, by queue");
         gauge("shortfall_subscribers", "Open subscriptions to events");
         gauge("shortfall_market_version", "Version of the market that answers use");

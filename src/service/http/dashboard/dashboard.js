@@ -141,7 +141,7 @@ function accountRow(line) {
   const number = (text, more = "") => node("td", { class: "number " + more }, text);
   const row = node("tr", { tabindex: "0", "aria-selected": String(line.account === state.chosen) },
     node("td", {}, line.account), node("td", {}, pill(line.state)), number(health(line.health)),
-    number(money(line.equity)), number(money(line.maintenance_margin)), number(money(line.initial_margin), "wide"));
+    number(money(line.equity)), number(money(line.maintenance_margin), "wide"), number(money(line.initial_margin), "wide"));
   const choose = () => { location.hash = new URLSearchParams({ account: line.account }); };
   row.addEventListener("click", choose);
   row.addEventListener("keydown", (event) => { if (event.key === "Enter") choose(); });

@@ -15,6 +15,8 @@ use super::super::auth::Caller;
 use super::super::extract::{Asked, Body, Name};
 use crate::service::api::{Account, AccountList, Book, Distribution, LevelName, MarginAnswer, Patch};
 use crate::service::keys::Permission;
+#[allow(unused_imports, reason = "a desk's own answer goes before")]
+use crate::service::pending::Pending as _;
 use crate::service::problem::{Problem, path_segment};
 use crate::service::{Cancel, DeskFault};
 
@@ -31,7 +33,7 @@ pub async fn list(State(app): State<Arc<App>>, caller: Caller) -> Result<Json<Ac
 }
 
 /// What an account holds
-#[utoipa::path(get, path = "/v1/accounts/{account}", tag = "accounts", security(("key" = [])),
+#[utoipa::path(get, path = "/v1/accounts/{account}", operation_id = "read_account", tag = "accounts", security(("key" = [])),
     params(("account" = String, Path, description = "Its name")), responses(
     (status = 200, body = Account, description = "Its revision is in the header ETag too"),
     (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]

@@ -10,10 +10,12 @@ use super::super::auth::Caller;
 use super::super::extract::{Body, Segment};
 use crate::service::api::{MarketAnswer, MarketUpdate, MarketUpdateAnswer, MarketVersions};
 use crate::service::keys::Permission;
+#[allow(unused_imports, reason = "a desk's own answer goes before")]
+use crate::service::pending::Pending as _;
 use crate::service::problem::Problem;
 
 /// The market that answers are made from
-#[utoipa::path(get, path = "/v1/market", tag = "market", security(("key" = [])), responses(
+#[utoipa::path(get, path = "/v1/market", operation_id = "read_market", tag = "market", security(("key" = [])), responses(
     (status = 200, body = MarketAnswer),
     (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
 pub async fn read(State(app): State<Arc<App>>) -> Result<Json<MarketAnswer>, Problem> {
