@@ -10,6 +10,7 @@ pub mod exit;
 mod fail_if;
 mod generate;
 mod init;
+mod keys;
 mod margin;
 mod merge;
 mod output;
@@ -18,8 +19,10 @@ mod plan;
 mod procyclicality;
 mod progress;
 mod run;
+mod serve;
 mod shard;
 mod validate;
+mod whatif;
 
 use std::process::ExitCode;
 
@@ -42,6 +45,7 @@ Examples:
   shortfall init book                       write a commented example to start from
   shortfall run book/scenario.yaml          simulate it and show the table
   shortfall run book/scenario.yaml --json   the whole result for another program
+  shortfall serve book/scenario.yaml        keep it resident and answer what-ifs over HTTP
   shortfall devices                         what there is to run on
 
 ",
@@ -59,6 +63,9 @@ pub enum Command {
     Margin(margin::Arguments),
     Compare(compare::Arguments),
     Generate(generate::Arguments),
+    Serve(serve::Arguments),
+    Whatif(whatif::Arguments),
+    Keys(keys::Arguments),
     Procyclicality(procyclicality::Arguments),
     Validate(validate::Arguments),
     Bench(bench::Arguments),
@@ -88,6 +95,9 @@ pub fn perform(command: Command) -> Result<(), Failure> {
         Command::Margin(arguments) => margin::margin(&arguments),
         Command::Compare(arguments) => compare::compare(&arguments),
         Command::Generate(arguments) => generate::generate(&arguments),
+        Command::Serve(arguments) => serve::serve(&arguments),
+        Command::Whatif(arguments) => whatif::whatif(&arguments),
+        Command::Keys(arguments) => keys::keys(&arguments),
         Command::Procyclicality(arguments) => procyclicality::procyclicality(&arguments),
         Command::Validate(arguments) => validate::validate(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments),
