@@ -1,11 +1,13 @@
 //! The on-demand service: accounts and the P&L of every instrument on every path stay in memory, and
 //! a question about a margin is one pass over them.
 //!
-//! [`Desk`] answers, [`api`] is what it is asked; nothing here knows how requests arrive.
+//! [`Desk`] answers, [`api`] is what it is asked; [`http`] is how requests arrive, and [`client`] how they
+//! are sent. What computes knows nothing of the two.
 
 pub mod api;
 mod book;
 pub mod cancel;
+pub mod client;
 pub mod config;
 mod cube;
 pub mod desk;
@@ -13,11 +15,15 @@ mod detail;
 pub mod events;
 pub mod fault;
 mod full;
+pub mod http;
+pub mod keys;
 mod market;
 mod pools;
+pub mod problem;
 mod results;
 mod snapshot;
 pub mod store;
+pub mod text;
 mod version;
 mod what_if;
 
