@@ -61,16 +61,20 @@ fn rows_of_a_linear_book_are_known() {
     let market = &comparison.scenario.market;
     let price = |asset: &str| market.assets[market.asset_index(asset).expect("listed")].perpetual_mark;
     let spot = |asset: &str| market.assets[market.asset_index(asset).expect("listed")].spot;
-    // 1,000,000 dollars of BTC, 300 ETH, 5,000 SOL, and 79.4 ETH of collateral.
-    let gross = 1e6 + 300.0 * price("ETH") + 5_000.0 * price("SOL") + 79.4 * spot("ETH");
+    // 1,000,000 dollars of BTC, 300 ETH, 5,000 SOL, and 79.4 ETH of collateral. What the inverse
+    // perpetual has made since its entry at 75,900 are coins: a debt, as the mark is lower.
+    let debt = spot("BTC") * 1e6 * (1.0 / price("BTC") - 1.0 / 75_900.0);
+    assert!(debt > 0.0);
+    let long = 1e6 + 300.0 * price("ETH") + 5_000.0 * price("SOL") + 79.4 * spot("ETH");
     let close = |found: f64, right: f64| (found - right).abs() <= 1e-9 * right.abs();
-    for name in ["static", "cross"] {
+    for (name, notional) in [("static", long + debt), ("cross", long - debt)] {
         let found = margin(book, name).expect("a margin").value;
-        assert!(close(found, 0.1 * gross), "{name}: {found}");
-        assert!(!close(found, 0.1 * gross + 0.1), "negative control");
+        assert!(close(found, 0.1 * notional), "{name}: {found}");
+        assert!(!close(found, 0.1 * notional + 0.1), "negative control");
     }
     // A long book sums what falls together: the scan of 12 % of each asset, and no credit.
-    let scan = 0.12 * (1e6 / price("BTC") * spot("BTC") + 379.4 * spot("ETH") + 5_000.0 * spot("SOL"));
+    let coins = 1e6 / price("BTC") * spot("BTC") - debt;
+    let scan = 0.12 * (coins + 379.4 * spot("ETH") + 5_000.0 * spot("SOL"));
     let found = margin(book, "span").expect("a margin").value;
     assert!(close(found, scan), "{found} and not {scan}");
     // Twice the range at 35 % is less than the range, three times at 33 % just less: the same figure.
