@@ -62,6 +62,10 @@ pub enum LogLevel {
     Debug,
 }
 
+/// Memory of the cube, the factors and the accounts' losses where the scenario sets no limit: a question
+/// may bring instruments, which stay.
+const MEMORY_LIMIT_BYTES: u64 = 8 << 30;
+
 const AFTER_HELP: &str = concat!(
     "\
 Examples:
@@ -87,6 +91,7 @@ fn at_once(text: &str) -> Result<usize, String> {
 pub fn serve(arguments: &Arguments) -> Result<(), Failure> {
     let mut served = config::read(&arguments.scenario)?;
     arguments.overrides.apply(&mut served.scenario)?;
+    served.config.memory_limit.get_or_insert(MEMORY_LIMIT_BYTES);
     let options = options(arguments, &served)?;
     log_to_standard_error(arguments.log_level);
     let accounts = served.accounts.len();
