@@ -7,6 +7,7 @@
 pub mod api;
 mod book;
 pub mod cancel;
+mod change;
 pub mod client;
 pub mod config;
 mod cube;

@@ -270,7 +270,7 @@ fn quantity(leg: &Leg<'_>) -> f32 {
 fn add_one(sums: &mut [f32], row: &[f32], quantity: f32) {
     let row = &row[..sums.len()];
     for path in 0..sums.len() {
-        sums[path] = sums[path] + quantity * row[path];
+        sums[path] += quantity * row[path];
     }
 }
 
