@@ -4,6 +4,7 @@ mod margins;
 mod monitor;
 mod store_fault;
 
+pub use margins::Margining;
 pub use monitor::{Monitor, Silent, Stage};
 pub use store_fault::StoreFault;
 
@@ -218,7 +219,8 @@ pub fn job(scenario: &Scenario, market: &Market) -> Result<Job, String> {
     job_after(scenario, market, &units, &units).map(|(_, job)| job)
 }
 
-fn job_of(
+/// The job of a portfolio in a market; `units` are the values of its instruments there.
+pub fn job_of(
     scenario: &Scenario,
     market: &Market,
     portfolio: &Portfolio,
@@ -343,8 +345,7 @@ fn run_case(
     let drivers = pilot.drivers(&job, 0);
     let [maintenance, initial] = [0, 1].map(|level| pilot.unit_tails(&job, level));
     case.asset_tails = maintenance.into_iter().zip(initial).map(|(a, b)| [a, b]).collect();
-    let margining =
-        margins::Margining::new(scenario, &market, base_units, &units, &carried, &case.asset_tails);
+    let margining = Margining::new(scenario, &market, base_units, &units, &carried.units, &case.asset_tails);
     let levels = job.levels.len();
     let mut accounts = Vec::with_capacity(job.accounts());
     for (account, (driver, attribution)) in drivers.into_iter().zip(attributions).enumerate() {
@@ -353,7 +354,7 @@ fn run_case(
         let attribution = match (fault, attribution.transpose()) {
             (None, Ok(attribution)) => attribution,
             (Some(fault), _) => {
-                let reason = format!("{fault} (after {MAX_REPAIRS} repetitions); use more paths");
+                let reason = unrepaired(*fault);
                 case.failed.push(FailedAccount { account, reason });
                 continue;
             }
@@ -363,7 +364,7 @@ fn run_case(
             }
         };
         let [maintenance, initial] = [estimates[ours.start], estimates[ours.start + 1]];
-        let (value, margin) = margining.of(account, &Tails::own(maintenance, initial));
+        let (value, margin) = margining.of_index(account, &carried, &Tails::own(maintenance, initial));
         accounts.push(AccountCase { account, value, maintenance, initial, margin, driver, attribution });
     }
     case.accounts = Ok(accounts);
@@ -403,7 +404,16 @@ fn estimate(
         let results = estimates(work.job, work.brackets, &tails, done);
         let precise = tolerance.is_none_or(|tolerance| all_within(work.job, &results, tolerance));
         if done == most || precise {
-            return Ok(repair(work.job, pilot, results, with, case)?);
+            let again = |missed: &[usize], widening: f64| {
+                let part = work.job.for_accounts(missed);
+                let brackets = pilot.brackets(&part, widening);
+                let mut progress = |paths| with.monitor.stage(Stage::Repair, paths, done);
+                let tails = with.engine.tails(&part, &brackets, 0..done, &mut progress)?;
+                Ok::<_, EngineFault>(estimates(&part, &brackets, &tails, done))
+            };
+            let (results, repaired) = repair(work.job.levels.len(), results, again)?;
+            case.repaired = repaired;
+            return Ok(results);
         }
         target = (2 * done).min(most);
     }
@@ -451,7 +461,7 @@ fn known(job: &Job, results: &[Result<TailEstimate, TailFault>]) -> Vec<TailEsti
 }
 
 /// An account that cannot lose has an Expected Shortfall of zero, and no health of 10^38.
-fn without_rounding(estimate: TailEstimate, scale: f64) -> TailEstimate {
+pub fn without_rounding(estimate: TailEstimate, scale: f64) -> TailEstimate {
     if !is_rounding(&estimate, scale) {
         return estimate;
     }
@@ -464,34 +474,32 @@ fn without_rounding(estimate: TailEstimate, scale: f64) -> TailEstimate {
     }
 }
 
-/// Simulates accounts again whose bracket missed, with wider brackets, until none is left; those that
-/// no bracket holds keep their fault.
-fn repair(
-    job: &Job,
-    pilot: &Pilot,
+/// Looks again at accounts whose bracket missed, with wider brackets, until none is left. `again`
+/// estimates some accounts with brackets that much wider. Those that no bracket holds keep their fault,
+/// see [`unrepaired`]. Also returns how many had missed.
+pub fn repair<E>(
+    levels: usize,
     mut results: Vec<Result<TailEstimate, TailFault>>,
-    with: &mut With<'_>,
-    case: &mut Case,
-) -> Result<Vec<Result<TailEstimate, TailFault>>, EngineFault> {
-    let levels = job.levels.len();
+    mut again: impl FnMut(&[usize], f64) -> Result<Vec<Result<TailEstimate, TailFault>>, E>,
+) -> Result<(Vec<Result<TailEstimate, TailFault>>, usize), E> {
+    let mut repaired = 0;
     for attempt in 1..=MAX_REPAIRS {
-        let missed: Vec<usize> = (0..job.accounts())
+        let missed: Vec<usize> = (0..results.len() / levels)
             .filter(|a| results[a * levels..(a + 1) * levels].iter().any(Result::is_err))
             .collect();
         if missed.is_empty() {
             break;
         }
-        if attempt == 1 {
-            case.repaired = missed.len();
-        }
-        let part = job.for_accounts(&missed);
-        let brackets = pilot.brackets(&part, WIDENING.powi(attempt));
-        let mut progress = |done| with.monitor.stage(Stage::Repair, done, case.paths);
-        let tails = with.engine.tails(&part, &brackets, 0..case.paths, &mut progress)?;
-        let repaired = estimates(&part, &brackets, &tails, case.paths);
-        for (&account, repaired) in missed.iter().zip(repaired.chunks(levels)) {
-            results[account * levels..(account + 1) * levels].copy_from_slice(repaired);
+        repaired = repaired.max(missed.len());
+        let estimates = again(&missed, WIDENING.powi(attempt))?;
+        for (&account, estimates) in missed.iter().zip(estimates.chunks(levels)) {
+            results[account * levels..(account + 1) * levels].copy_from_slice(estimates);
         }
     }
-    Ok(results)
+    Ok((results, repaired))
+}
+
+/// Why an account has no figures after all repairs.
+pub fn unrepaired(fault: TailFault) -> String {
+    format!("{fault} (after {MAX_REPAIRS} repetitions); use more paths")
 }
