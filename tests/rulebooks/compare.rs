@@ -72,9 +72,10 @@ fn rows_of_a_linear_book_are_known() {
         assert!(close(found, 0.1 * notional), "{name}: {found}");
         assert!(!close(found, 0.1 * notional + 0.1), "negative control");
     }
-    // A long book sums what falls together: the scan of 12 % of each asset, and no credit.
+    // A long book sums what falls together: the scan of 12 % of each asset, and no credit. The coins owed
+    // are a spread against the perpetual, at 0.2 %.
     let coins = 1e6 / price("BTC") * spot("BTC") - debt;
-    let scan = 0.12 * (coins + 379.4 * spot("ETH") + 5_000.0 * spot("SOL"));
+    let scan = 0.12 * (coins + 379.4 * spot("ETH") + 5_000.0 * spot("SOL")) + 0.002 * debt;
     let found = margin(book, "span").expect("a margin").value;
     assert!(close(found, scan), "{found} and not {scan}");
     // Twice the range at 35 % is less than the range, three times at 33 % just less: the same figure.
