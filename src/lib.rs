@@ -18,6 +18,7 @@ pub mod engine;
 pub mod fault;
 pub mod generate;
 pub mod instrument;
+pub mod liquidation;
 pub mod margin;
 pub mod market;
 pub mod numeric;

@@ -14,6 +14,7 @@ use crate::engine::{
     self, BLOCK, DeviceReport, Driver, Engine, EngineFault, Job, JobInput, Pilot, StageTimes,
 };
 use crate::instrument::{UnitValue, ValueFault};
+use crate::margin::greeks::GreeksMargin;
 use crate::margin::{AccountValue, Margin, Tails, UnitTail};
 use crate::market::Market;
 use crate::portfolio::Portfolio;
@@ -80,6 +81,8 @@ pub struct AccountCase {
     pub driver: Option<Driver>,
     /// What its Expected Shortfall is made of, where it was asked for.
     pub attribution: Option<Attribution>,
+    /// Margins from sensitivities at the levels of both margins, likewise.
+    pub greeks: Option<[GreeksMargin; 2]>,
 }
 
 /// What a run tells while it goes on.
@@ -221,17 +224,25 @@ pub fn job(scenario: &Scenario, market: &Market) -> Result<Job, String> {
     job_after(scenario, market, &units, &units).map(|(_, job)| job)
 }
 
+/// The job of a scenario's base case at other levels than those of its margins.
+pub fn job_at(scenario: &Scenario, levels: &[(Years, Confidence)]) -> Result<Job, String> {
+    let units = value_instruments(scenario, &scenario.market)?;
+    let carried = carry(scenario, &scenario.market, &units, &units)?;
+    job_of(scenario, &scenario.market, &carried.portfolio, &carried.units, levels)
+}
+
 fn job_of(
     scenario: &Scenario,
     market: &Market,
     portfolio: &Portfolio,
     units: &[UnitValue],
+    levels: &[(Years, Confidence)],
 ) -> Result<Job, String> {
     let input = JobInput {
         market,
         portfolio,
         units,
-        levels: &levels(scenario),
+        levels,
         seed: scenario.simulation.seed,
         steps: scenario.simulation.steps,
         exact_steps: scenario.simulation.exact_steps,
@@ -273,7 +284,7 @@ fn job_after<'a>(
     now: &[UnitValue],
 ) -> Result<(Carried<'a>, Job), String> {
     let carried = carry(scenario, market, base, now)?;
-    let job = job_of(scenario, market, &carried.portfolio, &carried.units)?;
+    let job = job_of(scenario, market, &carried.portfolio, &carried.units, &levels(scenario))?;
     Ok((carried, job))
 }
 
@@ -346,11 +357,14 @@ fn run_case(
     case.asset_tails = maintenance.into_iter().zip(initial).map(|(a, b)| [a, b]).collect();
     let margining =
         margins::Margining::new(scenario, &market, base_units, &units, &carried, &case.asset_tails);
+    let selected: Vec<bool> = attributions.iter().map(Option::is_some).collect();
+    let greeks = margining.greeks(&selected).map_err(EngineFault::Device)?;
+    let attributions = attributions.into_iter().zip(greeks);
     let accounts = estimates.chunks(job.levels.len()).zip(drivers).zip(attributions).enumerate();
-    let accounts = accounts.map(|(account, ((estimates, driver), attribution))| {
+    let accounts = accounts.map(|(account, ((estimates, driver), (attribution, greeks)))| {
         let [maintenance, initial] = [estimates[0], estimates[1]];
         let (value, margin) = margining.of(account, &Tails::own(maintenance, initial));
-        AccountCase { account, value, maintenance, initial, margin, driver, attribution }
+        AccountCase { account, value, maintenance, initial, margin, driver, attribution, greeks }
     });
     let accounts = accounts.collect();
     case.accounts = Ok(accounts);

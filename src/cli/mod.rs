@@ -8,6 +8,7 @@ pub mod exit;
 mod fail_if;
 mod generate;
 mod init;
+mod liquidation;
 mod merge;
 mod output;
 mod overrides;
@@ -53,6 +54,7 @@ pub enum Command {
     Shard(shard::Arguments),
     Merge(merge::Arguments),
     Generate(generate::Arguments),
+    Liquidation(liquidation::Arguments),
     Procyclicality(procyclicality::Arguments),
     Validate(validate::Arguments),
     Bench(bench::Arguments),
@@ -79,6 +81,7 @@ pub fn perform(command: Command) -> Result<(), Failure> {
         Command::Shard(arguments) => shard::shard(&arguments),
         Command::Merge(arguments) => merge::merge(&arguments),
         Command::Generate(arguments) => generate::generate(&arguments),
+        Command::Liquidation(arguments) => liquidation::liquidation(&arguments),
         Command::Procyclicality(arguments) => procyclicality::procyclicality(&arguments),
         Command::Validate(arguments) => validate::validate(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments),

@@ -5,10 +5,12 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::document::{AccountResult, Document};
+use super::greeks::GreeksMarginResult;
 use super::number::{decimals, grouped};
 use super::text::{Style, plain};
 use crate::attribution::{AssetMove, Attribution, LevelAttribution, PositionLoss, WorstPath};
 use crate::engine::{GREEKS, Greek};
+use crate::margin::greeks::GreeksMargin;
 use crate::risk::Component;
 use crate::scenario::Scenario;
 
@@ -43,6 +45,8 @@ pub struct LevelAttributionResult {
     pub remainder: f64,
     /// Paths in the tail.
     pub tail_paths: f64,
+    /// The classic margin from sensitivities, and where it differs.
+    pub greeks_margin: GreeksMarginResult,
 }
 
 /// A part of an Expected Shortfall; negative where it offsets others.
@@ -130,9 +134,12 @@ pub struct PositionLossResult {
 }
 
 impl AttributionResult {
-    pub(super) fn new(scenario: &Scenario, attribution: &Attribution) -> Self {
-        let level = |level| LevelAttributionResult::new(scenario, level);
-        Self { maintenance: level(&attribution.maintenance), initial: level(&attribution.initial) }
+    pub(super) fn new(scenario: &Scenario, attribution: &Attribution, greeks: &[GreeksMargin; 2]) -> Self {
+        let level = |level, greeks| LevelAttributionResult::new(scenario, level, greeks);
+        Self {
+            maintenance: level(&attribution.maintenance, &greeks[0]),
+            initial: level(&attribution.initial, &greeks[1]),
+        }
     }
 
     /// Both levels with their names.
@@ -142,7 +149,7 @@ impl AttributionResult {
 }
 
 impl LevelAttributionResult {
-    fn new(scenario: &Scenario, level: &LevelAttribution) -> Self {
+    fn new(scenario: &Scenario, level: &LevelAttribution, greeks: &GreeksMargin) -> Self {
         let sum: f64 = level.by_position.iter().map(|p| p.component.expected_shortfall).sum();
         let whole = sum + level.remainder;
         let result = |name: String, component: &Component| ComponentResult {
@@ -163,11 +170,14 @@ impl LevelAttributionResult {
         by_asset.sort_by(|a, b| b.expected_shortfall.total_cmp(&a.expected_shortfall));
         by_position.sort_by(|a, b| b.component.expected_shortfall.total_cmp(&a.component.expected_shortfall));
         let expiry = |expiry: &Option<jiff::Timestamp>| expiry.map_or("none".to_owned(), |e| e.to_string());
+        let by_greek: Vec<ComponentResult> =
+            level.by_greek.iter().map(|(g, c)| result(g.name().to_owned(), c)).collect();
         Self {
+            greeks_margin: GreeksMarginResult::new(greeks, &by_greek, level.remainder),
             by_position,
             by_asset,
             by_expiry: level.by_expiry.iter().map(|(e, c)| result(expiry(e), c)).collect(),
-            by_greek: level.by_greek.iter().map(|(g, c)| result(g.name().to_owned(), c)).collect(),
+            by_greek,
             remainder: level.remainder,
             tail_paths: level.tail_paths,
         }
@@ -342,6 +352,7 @@ pub(super) fn render(document: &Document, style: Style) -> String {
         for (by, list) in [3, 1, 2, 0].map(|index| level.lists()[index].clone()) {
             text.push_str(&bars(by, list, decimals, style));
         }
+        text.push_str(&super::greeks::render(level));
     }
     text.push_str(&worst_paths(account, &document.currency));
     text

@@ -2,6 +2,7 @@
 
 use super::{Carried, Case, carry, case_market, value_instruments};
 use crate::instrument::UnitValue;
+use crate::margin::greeks::{GreeksMargin, Sensitivities};
 use crate::margin::{self, AccountValue, Exposing, Margin, Tails, UnitTail};
 use crate::market::Market;
 use crate::scenario::Scenario;
@@ -38,6 +39,23 @@ impl<'a> Margining<'a> {
         let portfolio = &self.carried.portfolio;
         let exposures = self.exposing.of(&portfolio.accounts[account], &portfolio.instruments);
         (value, margin::margin(&self.scenario.margin, &value, tails, &exposures))
+    }
+
+    /// Margins from sensitivities of the selected accounts, at both levels.
+    pub fn greeks(&self, selected: &[bool]) -> Result<Vec<Option<[GreeksMargin; 2]>>, String> {
+        if !selected.contains(&true) {
+            return Ok(vec![None; selected.len()]);
+        }
+        let Carried { portfolio, units } = self.carried;
+        let rules = &self.scenario.margin;
+        let sensitivities = |level| {
+            let reporting = self.scenario.reporting_asset;
+            Sensitivities::new(self.market, &portfolio.instruments, units, level, reporting)
+        };
+        let levels = [sensitivities(&rules.maintenance)?, sensitivities(&rules.initial)?];
+        let of = |account| [&levels[0], &levels[1]].map(|level| level.margin(account));
+        let accounts = portfolio.accounts.iter().zip(selected);
+        Ok(accounts.map(|(account, selected)| selected.then(|| of(account))).collect())
     }
 
     fn value(&self, account: usize) -> AccountValue {

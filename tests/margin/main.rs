@@ -3,5 +3,7 @@
 
 mod book;
 mod components;
+mod greeks;
+mod liquidation;
 mod properties;
 mod scenarios;

@@ -22,6 +22,7 @@ const LAYERS: &[&str] = &[
     "run",
     "shard",
     "plan",
+    "liquidation",
     "report",
     "validate",
     "generate",
