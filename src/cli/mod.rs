@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand; the only reader of arguments and environment.
 
 mod bench;
+mod calibrate;
 mod completions;
 mod device;
 mod devices;
@@ -9,6 +10,7 @@ mod fail_if;
 mod generate;
 mod init;
 mod liquidation;
+mod margin;
 mod merge;
 mod output;
 mod overrides;
@@ -53,6 +55,8 @@ pub enum Command {
     Plan(plan::Arguments),
     Shard(shard::Arguments),
     Merge(merge::Arguments),
+    Calibrate(calibrate::Arguments),
+    Margin(margin::Arguments),
     Generate(generate::Arguments),
     Liquidation(liquidation::Arguments),
     Procyclicality(procyclicality::Arguments),
@@ -80,6 +84,8 @@ pub fn perform(command: Command) -> Result<(), Failure> {
         Command::Plan(arguments) => plan::plan(&arguments),
         Command::Shard(arguments) => shard::shard(&arguments),
         Command::Merge(arguments) => merge::merge(&arguments),
+        Command::Calibrate(arguments) => calibrate::calibrate(&arguments),
+        Command::Margin(arguments) => margin::margin(&arguments),
         Command::Generate(arguments) => generate::generate(&arguments),
         Command::Liquidation(arguments) => liquidation::liquidation(&arguments),
         Command::Procyclicality(arguments) => procyclicality::procyclicality(&arguments),

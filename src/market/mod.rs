@@ -9,7 +9,7 @@ mod svi_fit;
 
 pub use correlation::{Correlation, CorrelationFault};
 pub use liquidity::{Book, Liquidity, PriceQuality, Side};
-pub use read::{files, read};
+pub use read::{MAX_ASSETS, files, is_ticker, read};
 pub use svi::{SliceFault, SviSlice};
 
 use jiff::Timestamp;

@@ -2,7 +2,8 @@
 
 use std::io::{self, Write};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::document::{AccountResult, Document};
 use super::greeks::GreeksMarginResult;
@@ -22,7 +23,7 @@ const SHOWN_PATHS: usize = 5;
 const BAR_WIDTH: usize = 24;
 
 /// Components of both levels.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct AttributionResult {
     /// At the level of the maintenance margin.
     pub maintenance: LevelAttributionResult,
@@ -31,7 +32,7 @@ pub struct AttributionResult {
 }
 
 /// Components of one level's Expected Shortfall. Each list, with `remainder`, adds up to it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct LevelAttributionResult {
     /// By position, the costliest first.
     pub by_position: Vec<PositionResult>,
@@ -46,11 +47,12 @@ pub struct LevelAttributionResult {
     /// Paths in the tail.
     pub tail_paths: f64,
     /// The classic margin from sensitivities, and where it differs.
-    pub greeks_margin: GreeksMarginResult,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub greeks_margin: Option<GreeksMarginResult>,
 }
 
 /// A part of an Expected Shortfall; negative where it offsets others.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ComponentResult {
     /// Whose part it is.
     pub name: String,
@@ -63,7 +65,7 @@ pub struct ComponentResult {
 }
 
 /// A position's part.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct PositionResult {
     /// The part; its name is the instrument's.
     #[serde(flatten)]
@@ -75,7 +77,7 @@ pub struct PositionResult {
 }
 
 /// Money by greek.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 pub struct GreekResult {
     /// First order in spot; all of spot and futures but theta, basis and funding.
     pub delta: f64,
@@ -94,7 +96,7 @@ pub struct GreekResult {
 }
 
 /// One of the worst paths.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct WorstPathResult {
     /// Its number.
     pub path: u64,
@@ -107,7 +109,7 @@ pub struct WorstPathResult {
 }
 
 /// What an asset did on a path, over the horizon of the maintenance margin.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct AssetMoveResult {
     /// Its name.
     pub asset: String,
@@ -123,7 +125,7 @@ pub struct AssetMoveResult {
 }
 
 /// A position's loss on a path.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct PositionLossResult {
     /// Its instrument.
     pub instrument: String,
@@ -134,12 +136,13 @@ pub struct PositionLossResult {
 }
 
 impl AttributionResult {
-    pub(super) fn new(scenario: &Scenario, attribution: &Attribution, greeks: &[GreeksMargin; 2]) -> Self {
-        let level = |level, greeks| LevelAttributionResult::new(scenario, level, greeks);
-        Self {
-            maintenance: level(&attribution.maintenance, &greeks[0]),
-            initial: level(&attribution.initial, &greeks[1]),
-        }
+    /// An attribution with the names of the scenario's market, and the margins from sensitivities of
+    /// both levels where they are known.
+    pub fn new(scenario: &Scenario, attribution: &Attribution, greeks: Option<&[GreeksMargin; 2]>) -> Self {
+        let level = |level, index: usize| {
+            LevelAttributionResult::new(scenario, level, greeks.map(|greeks| &greeks[index]))
+        };
+        Self { maintenance: level(&attribution.maintenance, 0), initial: level(&attribution.initial, 1) }
     }
 
     /// Both levels with their names.
@@ -149,7 +152,7 @@ impl AttributionResult {
 }
 
 impl LevelAttributionResult {
-    fn new(scenario: &Scenario, level: &LevelAttribution, greeks: &GreeksMargin) -> Self {
+    fn new(scenario: &Scenario, level: &LevelAttribution, greeks: Option<&GreeksMargin>) -> Self {
         let sum: f64 = level.by_position.iter().map(|p| p.component.expected_shortfall).sum();
         let whole = sum + level.remainder;
         let result = |name: String, component: &Component| ComponentResult {
@@ -173,7 +176,7 @@ impl LevelAttributionResult {
         let by_greek: Vec<ComponentResult> =
             level.by_greek.iter().map(|(g, c)| result(g.name().to_owned(), c)).collect();
         Self {
-            greeks_margin: GreeksMarginResult::new(greeks, &by_greek, level.remainder),
+            greeks_margin: greeks.map(|greeks| GreeksMarginResult::new(greeks, &by_greek, level.remainder)),
             by_position,
             by_asset,
             by_expiry: level.by_expiry.iter().map(|(e, c)| result(expiry(e), c)).collect(),
@@ -222,7 +225,8 @@ impl GreekResult {
 }
 
 impl WorstPathResult {
-    pub(super) fn new(scenario: &Scenario, path: &WorstPath) -> Self {
+    /// A path with the names of the scenario's market.
+    pub fn new(scenario: &Scenario, path: &WorstPath) -> Self {
         let asset = |m: &AssetMove| AssetMoveResult {
             asset: scenario.market.assets[m.asset].name.clone(),
             return_: m.return_,
@@ -352,7 +356,7 @@ pub(super) fn render(document: &Document, style: Style) -> String {
         for (by, list) in [3, 1, 2, 0].map(|index| level.lists()[index].clone()) {
             text.push_str(&bars(by, list, decimals, style));
         }
-        text.push_str(&super::greeks::render(level));
+        level.greeks_margin.iter().for_each(|margin| text.push_str(&super::greeks::render(margin)));
     }
     text.push_str(&worst_paths(account, &document.currency));
     text

@@ -1,13 +1,14 @@
 //! The classic margin from sensitivities beside Expected Shortfall, and where the two differ.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use super::attribution::{ComponentResult, LevelAttributionResult};
+use super::attribution::ComponentResult;
 use super::number::{decimals, grouped};
 use crate::margin::greeks::GreeksMargin;
 
 /// A margin from sensitivities at one level.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct GreeksMarginResult {
     /// The margin: delta, vega and curvature added up.
     pub total: f64,
@@ -24,10 +25,10 @@ pub struct GreeksMarginResult {
 }
 
 /// A cause of loss under both margins.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Cause {
     /// `delta`, `curvature`, `vega`, `theta`, `basis`, `funding` or `remainder`.
-    pub name: &'static str,
+    pub name: String,
     /// Its part of the Expected Shortfall.
     pub expected_shortfall: f64,
     /// Its part of the margin from sensitivities.
@@ -43,8 +44,8 @@ impl GreeksMarginResult {
             let of = by_greek.iter().filter(|component| names.contains(&component.name.as_str()));
             of.map(|component| component.expected_shortfall).sum()
         };
-        let cause = |name, expected_shortfall: f64, greeks_margin: f64| Cause {
-            name,
+        let cause = |name: &str, expected_shortfall: f64, greeks_margin: f64| Cause {
+            name: name.to_owned(),
             expected_shortfall,
             greeks_margin,
             difference: expected_shortfall - greeks_margin,
@@ -70,8 +71,7 @@ impl GreeksMarginResult {
 }
 
 /// A table of the causes.
-pub(super) fn render(level: &LevelAttributionResult) -> String {
-    let margin = &level.greeks_margin;
+pub(super) fn render(margin: &GreeksMarginResult) -> String {
     let shortfall: f64 = margin.causes.iter().map(|cause| cause.expected_shortfall).sum();
     let decimals = decimals(shortfall.abs().max(margin.total));
     let mut text = format!(
@@ -85,7 +85,7 @@ pub(super) fn render(level: &LevelAttributionResult) -> String {
     };
     let is_shown = |cause: &&Cause| cause.expected_shortfall != 0.0 || cause.greeks_margin != 0.0;
     for cause in margin.causes.iter().filter(is_shown) {
-        line(cause.name, [cause.expected_shortfall, cause.greeks_margin, cause.difference]);
+        line(&cause.name, [cause.expected_shortfall, cause.greeks_margin, cause.difference]);
     }
     line("total", [shortfall, margin.total, margin.difference]);
     text
