@@ -24,6 +24,7 @@ pub mod liquidation;
 pub mod margin;
 pub mod market;
 pub mod numeric;
+pub mod oracle;
 pub mod plan;
 pub mod plot;
 pub mod portfolio;

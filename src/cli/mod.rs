@@ -12,6 +12,7 @@ mod init;
 mod liquidation;
 mod margin;
 mod merge;
+mod oracle;
 mod output;
 mod overrides;
 mod plan;
@@ -59,6 +60,7 @@ pub enum Command {
     Margin(margin::Arguments),
     Generate(generate::Arguments),
     Liquidation(liquidation::Arguments),
+    Oracle(oracle::Arguments),
     Procyclicality(procyclicality::Arguments),
     Validate(validate::Arguments),
     Bench(bench::Arguments),
@@ -88,6 +90,7 @@ pub fn perform(command: Command) -> Result<(), Failure> {
         Command::Margin(arguments) => margin::margin(&arguments),
         Command::Generate(arguments) => generate::generate(&arguments),
         Command::Liquidation(arguments) => liquidation::liquidation(&arguments),
+        Command::Oracle(arguments) => oracle::oracle(&arguments),
         Command::Procyclicality(arguments) => procyclicality::procyclicality(&arguments),
         Command::Validate(arguments) => validate::validate(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments),

@@ -55,6 +55,8 @@ pub(super) fn reduction(
 ) -> Result<Option<Reduction>, LiquidationFault> {
     let mut scenario = revalue::alone(scenario, account);
     scenario.attribution = Selection::All;
+    // Components are of net holdings, in their order.
+    scenario.portfolio.accounts[0].holdings = scenario.portfolio.accounts[0].net_holdings();
     let before = scenario.portfolio.accounts[0].clone();
     let first = state(&scenario)?;
     if restored(&first, target) {

@@ -5,5 +5,6 @@ mod book;
 mod components;
 mod greeks;
 mod liquidation;
+mod oracle;
 mod properties;
 mod scenarios;

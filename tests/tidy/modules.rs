@@ -12,6 +12,7 @@ const LAYERS: &[&str] = &[
     "yaml",
     "table",
     "market",
+    "oracle",
     "instrument",
     "portfolio",
     "risk",
