@@ -9,6 +9,7 @@ pub mod exit;
 mod fail_if;
 mod generate;
 mod init;
+mod keys;
 mod liquidation;
 mod margin;
 mod merge;
@@ -19,8 +20,10 @@ mod plan;
 mod procyclicality;
 mod progress;
 mod run;
+mod serve;
 mod shard;
 mod validate;
+mod whatif;
 
 use std::process::ExitCode;
 
@@ -43,6 +46,7 @@ Examples:
   shortfall init book                       write a commented example to start from
   shortfall run book/scenario.yaml          simulate it and show the table
   shortfall run book/scenario.yaml --json   the whole result for another program
+  shortfall serve book/scenario.yaml        keep it resident and answer what-ifs over HTTP
   shortfall devices                         what there is to run on
 
 ",
@@ -61,6 +65,9 @@ pub enum Command {
     Generate(generate::Arguments),
     Liquidation(liquidation::Arguments),
     Oracle(oracle::Arguments),
+    Serve(serve::Arguments),
+    Whatif(whatif::Arguments),
+    Keys(keys::Arguments),
     Procyclicality(procyclicality::Arguments),
     Validate(validate::Arguments),
     Bench(bench::Arguments),
@@ -91,6 +98,9 @@ pub fn perform(command: Command) -> Result<(), Failure> {
         Command::Generate(arguments) => generate::generate(&arguments),
         Command::Liquidation(arguments) => liquidation::liquidation(&arguments),
         Command::Oracle(arguments) => oracle::oracle(&arguments),
+        Command::Serve(arguments) => serve::serve(&arguments),
+        Command::Whatif(arguments) => whatif::whatif(&arguments),
+        Command::Keys(arguments) => keys::keys(&arguments),
         Command::Procyclicality(arguments) => procyclicality::procyclicality(&arguments),
         Command::Validate(arguments) => validate::validate(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments),
