@@ -17,6 +17,7 @@ use crate::engine::{
     self, BLOCK, DeviceReport, Driver, Engine, EngineFault, Job, JobInput, Pilot, StageTimes,
 };
 use crate::instrument::{UnitValue, ValueFault};
+use crate::margin::greeks::GreeksMargin;
 use crate::margin::{AccountValue, Margin, Tails, UnitTail};
 use crate::market::Market;
 use crate::portfolio::Portfolio;
@@ -94,6 +95,8 @@ pub struct AccountCase {
     pub driver: Option<Driver>,
     /// What its Expected Shortfall is made of, where it was asked for.
     pub attribution: Option<Attribution>,
+    /// Margins from sensitivities at the levels of both margins, likewise.
+    pub greeks: Option<[GreeksMargin; 2]>,
 }
 
 /// A case whose tails are wanted.
@@ -219,6 +222,13 @@ pub fn job(scenario: &Scenario, market: &Market) -> Result<Job, String> {
     job_after(scenario, market, &units, &units).map(|(_, job)| job)
 }
 
+/// The job of a scenario's base case at other levels than those of its margins.
+pub fn job_at(scenario: &Scenario, levels: &[(Years, Confidence)]) -> Result<Job, String> {
+    let units = value_instruments(scenario, &scenario.market)?;
+    let carried = carry(scenario, &scenario.market, &units, &units)?;
+    job_of_levels(scenario, &scenario.market, &carried.portfolio, &carried.units, levels)
+}
+
 /// The job of a portfolio in a market; `units` are the values of its instruments there.
 pub fn job_of(
     scenario: &Scenario,
@@ -226,11 +236,21 @@ pub fn job_of(
     portfolio: &Portfolio,
     units: &[UnitValue],
 ) -> Result<Job, String> {
+    job_of_levels(scenario, market, portfolio, units, &levels(scenario))
+}
+
+fn job_of_levels(
+    scenario: &Scenario,
+    market: &Market,
+    portfolio: &Portfolio,
+    units: &[UnitValue],
+    levels: &[(Years, Confidence)],
+) -> Result<Job, String> {
     let input = JobInput {
         market,
         portfolio,
         units,
-        levels: &levels(scenario),
+        levels,
         seed: scenario.simulation.seed,
         steps: scenario.simulation.steps,
         exact_steps: scenario.simulation.exact_steps,
@@ -347,8 +367,11 @@ fn run_case(
     case.asset_tails = maintenance.into_iter().zip(initial).map(|(a, b)| [a, b]).collect();
     let margining = Margining::new(scenario, &market, base_units, &units, &carried.units, &case.asset_tails);
     let levels = job.levels.len();
+    let selected: Vec<bool> = attributions.iter().map(Option::is_some).collect();
+    let greeks = margining.greeks(&carried, &selected).map_err(EngineFault::Device)?;
+    let parts = drivers.into_iter().zip(attributions).zip(greeks);
     let mut accounts = Vec::with_capacity(job.accounts());
-    for (account, (driver, attribution)) in drivers.into_iter().zip(attributions).enumerate() {
+    for (account, ((driver, attribution), greeks)) in parts.enumerate() {
         let ours = account * levels..(account + 1) * levels;
         let fault = results[ours.clone()].iter().find_map(|result| result.as_ref().err());
         let attribution = match (fault, attribution.transpose()) {
@@ -365,7 +388,7 @@ fn run_case(
         };
         let [maintenance, initial] = [estimates[ours.start], estimates[ours.start + 1]];
         let (value, margin) = margining.of_index(account, &carried, &Tails::own(maintenance, initial));
-        accounts.push(AccountCase { account, value, maintenance, initial, margin, driver, attribution });
+        accounts.push(AccountCase { account, value, maintenance, initial, margin, driver, attribution, greeks });
     }
     case.accounts = Ok(accounts);
     case.steps = job.steps();

@@ -326,7 +326,10 @@ impl AccountResult {
             health: case.margin.health.filter(|health| health.is_finite()),
             state: case.margin.state.name(),
             worst_driver: case.driver.map(driver),
-            attribution: case.attribution.as_ref().map(|a| AttributionResult::new(scenario, a)),
+            attribution: case
+                .attribution
+                .as_ref()
+                .map(|a| AttributionResult::new(scenario, a, case.greeks.as_ref())),
             worst_paths: case
                 .attribution
                 .as_ref()
