@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand; the only reader of arguments and environment.
 
+mod backtest;
 mod bench;
 mod calibrate;
 mod completions;
@@ -55,6 +56,7 @@ pub enum Command {
     Shard(shard::Arguments),
     Merge(merge::Arguments),
     Calibrate(calibrate::Arguments),
+    Backtest(backtest::Arguments),
     Margin(margin::Arguments),
     Generate(generate::Arguments),
     Procyclicality(procyclicality::Arguments),
@@ -82,6 +84,7 @@ pub fn perform(command: Command) -> Result<(), Failure> {
         Command::Plan(arguments) => plan::plan(&arguments),
         Command::Shard(arguments) => shard::shard(&arguments),
         Command::Merge(arguments) => merge::merge(&arguments),
+        Command::Backtest(arguments) => backtest::backtest(&arguments),
         Command::Calibrate(arguments) => calibrate::calibrate(&arguments),
         Command::Margin(arguments) => margin::margin(&arguments),
         Command::Generate(arguments) => generate::generate(&arguments),

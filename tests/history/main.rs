@@ -1,6 +1,7 @@
 //! Calibration and backtests: published and independently computed values, recovery of known
 //! parameters, and the shipped histories.
 
+mod backtest;
 mod calibrate;
 mod data;
 mod estimates;
