@@ -44,6 +44,25 @@ pub struct Backtest {
     pub books: Vec<Book>,
     /// Days to look at one by one.
     pub crises: Vec<Crisis>,
+    /// What `tune` tries.
+    pub tune: Option<Grid>,
+}
+
+/// Settings to try, each with each.
+#[derive(Clone, Debug)]
+pub struct Grid {
+    /// The first day that is held back from the choice.
+    pub held_back_from: Date,
+    /// Part of the days whose loss the margin must cover, in (0, 1).
+    pub coverage: f64,
+    /// Lookbacks, in steps.
+    pub lookbacks: Vec<usize>,
+    /// Decays, for the models with EWMA.
+    pub decays: Vec<f64>,
+    /// Confidences.
+    pub confidences: Vec<Confidence>,
+    /// Buffers.
+    pub buffers: Vec<f64>,
 }
 
 /// A span of days with a name.
@@ -82,20 +101,20 @@ fn read_backtest(m: &Mapping<'_>, folder: &Path) -> Option<Backtest> {
         history::read(&[path]).map_err(|faults| at.document().append(faults)).ok()
     });
     let from = m.optional("from", |at| at.parsed("a date such as 2019-01-01", |t| t.parse::<Date>().ok()));
-    let confidence = m.required("confidence", |at| {
-        let value =
-            at.number("a confidence from 0.5 to 0.9999, such as 0.99", |x| Confidence::new(x).is_some())?;
-        Confidence::new(value)
-    });
+    let confidence = m.required("confidence", read_confidence);
     let lookback = m.required("lookback", |at| at.integer(50..=MAX_LOOKBACK));
     let refit = m.optional("refit", |at| at.integer(1..=MAX_LOOKBACK));
-    let decay =
-        m.optional("decay", |at| at.number("a number from 0.5 to 0.9999", |x| (0.5..=0.9999).contains(&x)));
-    let buffer =
-        m.optional("buffer", |at| at.number("a fraction from 0 to 10", |x| (0.0..=10.0).contains(&x)));
+    let decay = m.optional("decay", read_decay);
+    let buffer = m.optional("buffer", read_buffer);
     let seed = m.optional("seed", |at| at.integer(0..=u64::MAX));
-    let models =
-        m.required("models", |at| at.list(|at| at.one_of(&Model::NAMES).map(|index| Model::ALL[index])));
+    let models = m.required("models", |at| {
+        let models = at.list(|at| at.one_of(&Model::NAMES).map(|index| Model::ALL[index]))?;
+        match (1..models.len()).find(|i| models[..*i].contains(&models[*i])) {
+            Some(index) => at.fault_found(format!("{} twice", models[index].name()), "each model once"),
+            None if models.is_empty() => at.fault("at least one model"),
+            None => Some(models),
+        }
+    });
     let assets: Vec<String> = history.as_ref().map(|h| h.assets.clone()).unwrap_or_default();
     let books = m.required("books", |at| {
         let books = at.list(|at| at.mapping(|m| read_book(m, &assets)))?;
@@ -109,6 +128,7 @@ fn read_backtest(m: &Mapping<'_>, folder: &Path) -> Option<Backtest> {
         }
     });
     let crises = m.optional("crises", |at| at.list(|at| at.mapping(read_crisis)));
+    let tune = m.optional("tune", |at| at.mapping(read_grid));
     let lookback = usize::try_from(lookback?).ok()?;
     Some(Backtest {
         name: name?,
@@ -123,7 +143,46 @@ fn read_backtest(m: &Mapping<'_>, folder: &Path) -> Option<Backtest> {
         models: models?,
         books: books?,
         crises: crises?.unwrap_or_default(),
+        tune: tune?,
     })
+}
+
+fn read_grid(m: &Mapping<'_>) -> Option<Grid> {
+    let date = |at: At<'_>| at.parsed("a date such as 2023-01-01", |t| t.parse::<Date>().ok());
+    let held_back_from = m.required("held_back_from", date);
+    let coverage =
+        m.required("coverage", |at| at.number("a part from 0.5 to 1", |x| (0.5..=1.0).contains(&x)));
+    let lookbacks = m.required("lookbacks", |at| some(at, at.list(|at| at.integer(50..=MAX_LOOKBACK))?));
+    let decays = m.required("decays", |at| some(at, at.list(read_decay)?));
+    let confidences = m.required("confidences", |at| some(at, at.list(read_confidence)?));
+    let buffers = m.required("buffers", |at| some(at, at.list(read_buffer)?));
+    Some(Grid {
+        held_back_from: held_back_from?,
+        coverage: coverage?,
+        lookbacks: lookbacks?.into_iter().filter_map(|n| usize::try_from(n).ok()).collect(),
+        decays: decays?,
+        confidences: confidences?,
+        buffers: buffers?,
+    })
+}
+
+/// A list of one to twenty settings.
+fn some<T>(at: At<'_>, list: Vec<T>) -> Option<Vec<T>> {
+    if (1..=20).contains(&list.len()) { Some(list) } else { at.fault("1 to 20 settings") }
+}
+
+fn read_confidence(at: At<'_>) -> Option<Confidence> {
+    let value =
+        at.number("a confidence from 0.5 to 0.9999, such as 0.99", |x| Confidence::new(x).is_some())?;
+    Confidence::new(value)
+}
+
+fn read_decay(at: At<'_>) -> Option<f64> {
+    at.number("a number from 0.5 to 0.9999", |x| (0.5..=0.9999).contains(&x))
+}
+
+fn read_buffer(at: At<'_>) -> Option<f64> {
+    at.number("a fraction from 0 to 10", |x| (0.0..=10.0).contains(&x))
 }
 
 fn read_book(m: &Mapping<'_>, assets: &[String]) -> Option<Book> {

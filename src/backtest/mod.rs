@@ -7,6 +7,7 @@ pub mod model;
 pub mod report;
 pub mod statistics;
 pub mod summary;
+pub mod tune;
 pub mod walk;
 
 pub use config::{Backtest, read};

@@ -86,7 +86,7 @@ pub struct CrisisLine {
     pub book: String,
     /// The model.
     pub model: Model,
-    /// The day with the largest loss over its margin.
+    /// The day with the largest loss.
     pub date: Date,
     /// The margin set the day before.
     pub margin: f64,
@@ -168,7 +168,7 @@ pub fn crisis_line(crisis: &Crisis, track: &Track) -> Option<CrisisLine> {
     let start = track.days.partition_point(|day| day.date < crisis.from);
     let end = track.days.partition_point(|day| day.date <= crisis.to);
     let within = track.days.get(start..end)?;
-    let worst = within.iter().max_by(|a, b| (a.loss - a.margin).total_cmp(&(b.loss - b.margin)))?;
+    let worst = within.iter().max_by(|a, b| a.loss.total_cmp(&b.loss))?;
     Some(CrisisLine {
         crisis: crisis.name.clone(),
         book: track.book.clone(),

@@ -13,11 +13,15 @@ use crate::calibrate::history::day;
 use crate::closed_form::TailFigures;
 use crate::closed_form::expected_shortfall::TailLaw;
 use crate::closed_form::special::{normal_upper_quantile, student_upper_quantile};
+use crate::units::Confidence;
 
 /// Equally likely returns that stand for a law where a book holds options.
 const STRATA: usize = 1000;
 /// Scenarios of a book's day that may be missing.
 const LEAST_SCENARIOS: f64 = 0.9;
+
+/// Figures of one day, by confidence.
+type Tails = Vec<TailFigures>;
 
 /// One day of one book under one model, per unit of the book's exposure in money.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -47,24 +51,39 @@ pub struct Track {
 
 /// Walks all models and books, a track for each: books in their order, models within.
 pub fn walk(backtest: &Backtest, monitor: &mut dyn FnMut(&str)) -> Vec<Track> {
-    let past = Past::new(backtest);
-    let mut tracks: Vec<(usize, usize, Track)> = Vec::new();
+    walk_levels(backtest, &[backtest.confidence], monitor).pop().unwrap_or_default()
+}
+
+/// The same at several confidences at once, `[confidence][track]`; the backtest's own is not used.
+pub fn walk_levels(
+    backtest: &Backtest,
+    confidences: &[Confidence],
+    monitor: &mut dyn FnMut(&str),
+) -> Vec<Vec<Track>> {
+    let past = Past::new(backtest, confidences);
+    let mut found: Vec<(usize, usize, Vec<Track>)> = Vec::new();
     for (m, model) in backtest.models.iter().enumerate() {
         monitor(&format!("{} ({} of {})", model.name(), m + 1, backtest.models.len()));
         let series: Vec<&[f64]> = past.returns.iter().map(Vec::as_slice).collect();
         let of_assets = filters(*model, &series, backtest.lookback, backtest.refit, backtest.decay);
         for (b, book) in backtest.books.iter().enumerate() {
-            let days = past.days(book, *model, &of_assets);
-            tracks.push((b, m, Track { book: book.name.clone(), model: *model, days }));
+            let levels = past.days(book, *model, &of_assets).into_iter();
+            let track = |days| Track { book: book.name.clone(), model: *model, days };
+            found.push((b, m, levels.map(track).collect()));
         }
     }
-    tracks.sort_by_key(|(b, m, _)| (*b, *m));
-    tracks.into_iter().map(|(_, _, track)| track).collect()
+    found.sort_by_key(|(b, m, _)| (*b, *m));
+    let mut levels: Vec<Vec<Track>> = confidences.iter().map(|_| Vec::new()).collect();
+    for (_, _, tracks) in found {
+        levels.iter_mut().zip(tracks).for_each(|(level, track)| level.push(track));
+    }
+    levels
 }
 
 /// The history as forecasts read it.
 struct Past<'a> {
     backtest: &'a Backtest,
+    confidences: &'a [Confidence],
     /// Log returns, `[asset][time]`.
     returns: Vec<Vec<f64>>,
     /// Variance per step at which options are marked after each time, `[asset][time]`.
@@ -73,12 +92,12 @@ struct Past<'a> {
 }
 
 impl<'a> Past<'a> {
-    fn new(backtest: &'a Backtest) -> Self {
+    fn new(backtest: &'a Backtest, confidences: &'a [Confidence]) -> Self {
         let history = &backtest.history;
         let returns: Vec<Vec<f64>> =
             (0..history.assets.len()).map(|asset| history.log_returns(asset)).collect();
         let marks = returns.iter().map(|returns| ewma::variances(returns, MARK_DECAY)).collect();
-        Self { backtest, returns, marks, steps_per_year: history.steps_per_year() }
+        Self { backtest, confidences, returns, marks, steps_per_year: history.steps_per_year() }
     }
 
     fn mark(&self, asset: usize, t: usize) -> Mark {
@@ -96,9 +115,10 @@ impl<'a> Past<'a> {
         (1..times.len()).filter(|t| is_asked(*t) && self.loss(book, *t).is_finite()).collect()
     }
 
-    fn days(&self, book: &Book, model: Model, of_assets: &[Filter<'_>]) -> Vec<DayFigures> {
+    /// Figures of all days, `[confidence][day]`.
+    fn days(&self, book: &Book, model: Model, of_assets: &[Filter<'_>]) -> Vec<Vec<DayFigures>> {
         let days = self.candidates(book);
-        let forecasts: Vec<Option<TailFigures>> = match model {
+        let forecasts: Vec<Option<Tails>> = match model {
             Model::Historical | Model::EwmaFhs | Model::GjrFhs => {
                 days.par_iter().map(|t| self.by_scenarios(book, of_assets, *t)).collect()
             }
@@ -113,7 +133,9 @@ impl<'a> Past<'a> {
                     &days,
                     &filter,
                     |nu| self.unit_tail(nu),
-                    |_, tail, deviation| Some(tail.as_ref()?.scaled(0.0, deviation)),
+                    |_, tails, deviation| {
+                        Some(tails.as_ref()?.iter().map(|tail| tail.scaled(0.0, deviation)).collect())
+                    },
                 )
             }
             Model::EwmaT | Model::EwmaNormal => {
@@ -125,11 +147,20 @@ impl<'a> Past<'a> {
                 })
             }
         };
-        let times = &self.backtest.history.times;
-        let figures = days.iter().zip(forecasts).filter_map(|(t, tail)| {
-            let tail = tail.filter(|tail| tail.expected_shortfall.is_finite())?;
+        (0..self.confidences.len()).map(|level| self.figures(book, &days, &forecasts, level)).collect()
+    }
+
+    fn figures(
+        &self,
+        book: &Book,
+        days: &[usize],
+        forecasts: &[Option<Tails>],
+        level: usize,
+    ) -> Vec<DayFigures> {
+        let figures = days.iter().zip(forecasts).filter_map(|(t, tails)| {
+            let tail = tails.as_ref()?.get(level).filter(|tail| tail.expected_shortfall.is_finite())?;
             Some(DayFigures {
-                date: day(times[*t]),
+                date: day(self.backtest.history.times[*t]),
                 value_at_risk: tail.value_at_risk,
                 expected_shortfall: tail.expected_shortfall,
                 margin: (1.0 + self.backtest.buffer) * tail.expected_shortfall,
@@ -139,7 +170,7 @@ impl<'a> Past<'a> {
         figures.collect()
     }
 
-    fn by_scenarios(&self, book: &Book, of_assets: &[Filter<'_>], t: usize) -> Option<TailFigures> {
+    fn by_scenarios(&self, book: &Book, of_assets: &[Filter<'_>], t: usize) -> Option<Tails> {
         let assets = book.assets();
         let lists: Vec<Vec<f64>> =
             assets.iter().map(|a| of_assets[*a].scenarios(t)).collect::<Option<_>>()?;
@@ -151,10 +182,11 @@ impl<'a> Past<'a> {
         self.tail_of(losses.collect(), self.backtest.lookback)
     }
 
-    fn tail_of(&self, mut losses: Vec<f64>, of: usize) -> Option<TailFigures> {
+    fn tail_of(&self, mut losses: Vec<f64>, of: usize) -> Option<Tails> {
         losses.retain(|loss| loss.is_finite());
         let is_enough = losses.len() as f64 >= LEAST_SCENARIOS * of as f64;
-        is_enough.then(|| empirical_tail(&mut losses, self.backtest.confidence.get()))
+        is_enough
+            .then(|| self.confidences.iter().map(|level| empirical_tail(&mut losses, level.get())).collect())
     }
 
     /// Forecasts by a law whose shape changes only where it is fitted again: `shape` is made once for each.
@@ -163,12 +195,12 @@ impl<'a> Past<'a> {
         days: &[usize],
         filter: &Filter<'_>,
         shape: impl Fn(f64) -> S + Sync,
-        forecast: impl Fn(usize, &S, f64) -> Option<TailFigures> + Sync,
-    ) -> Vec<Option<TailFigures>> {
+        forecast: impl Fn(usize, &S, f64) -> Option<Tails> + Sync,
+    ) -> Vec<Option<Tails>> {
         let laws: Vec<(usize, Option<(f64, f64)>)> = days.iter().map(|t| (*t, filter.law(*t))).collect();
         let nu = |law: &Option<(f64, f64)>| law.map(|(_, nu)| nu.to_bits());
         let spans: Vec<_> = laws.chunk_by(|a, b| nu(&a.1) == nu(&b.1)).collect();
-        let of_span = |span: &&[(usize, Option<(f64, f64)>)]| -> Vec<Option<TailFigures>> {
+        let of_span = |span: &&[(usize, Option<(f64, f64)>)]| -> Vec<Option<Tails>> {
             let Some((_, nu)) = span[0].1 else { return vec![None; span.len()] };
             let shape = shape(nu);
             span.iter()
@@ -178,9 +210,9 @@ impl<'a> Past<'a> {
         spans.par_iter().map(of_span).collect::<Vec<_>>().concat()
     }
 
-    fn unit_tail(&self, nu: f64) -> Option<TailFigures> {
+    fn unit_tail(&self, nu: f64) -> Option<Tails> {
         let law = if nu.is_finite() { TailLaw::StudentUnitVariance { nu } } else { TailLaw::Normal };
-        law.tail(self.backtest.confidence.get()).ok()
+        self.confidences.iter().map(|level| law.tail(level.get()).ok()).collect()
     }
 }
 

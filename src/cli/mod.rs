@@ -19,6 +19,7 @@ mod procyclicality;
 mod progress;
 mod run;
 mod shard;
+mod tune;
 mod validate;
 
 use std::process::ExitCode;
@@ -57,6 +58,7 @@ pub enum Command {
     Merge(merge::Arguments),
     Calibrate(calibrate::Arguments),
     Backtest(backtest::Arguments),
+    Tune(tune::Arguments),
     Margin(margin::Arguments),
     Generate(generate::Arguments),
     Procyclicality(procyclicality::Arguments),
@@ -84,6 +86,7 @@ pub fn perform(command: Command) -> Result<(), Failure> {
         Command::Plan(arguments) => plan::plan(&arguments),
         Command::Shard(arguments) => shard::shard(&arguments),
         Command::Merge(arguments) => merge::merge(&arguments),
+        Command::Tune(arguments) => tune::tune(&arguments),
         Command::Backtest(arguments) => backtest::backtest(&arguments),
         Command::Calibrate(arguments) => calibrate::calibrate(&arguments),
         Command::Margin(arguments) => margin::margin(&arguments),

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use assert_cmd::Command;
 use shortfall::backtest::model::Model;
+use shortfall::backtest::tune::{Setting, tune};
 use shortfall::backtest::walk::{Track, walk};
 use shortfall::backtest::{self, Backtest};
 use shortfall::calibrate::history::day;
@@ -162,4 +163,42 @@ fn faults_of_the_file_are_reported_together() {
     {
         assert!(error.contains(part), "{part} in {error}");
     }
+}
+
+#[test]
+fn tuning_chooses_without_the_days_held_back() {
+    let folder = tempfile::tempdir().unwrap();
+    const GRID: &str = "tune: {held_back_from: 2019-09-01, coverage: 0.97, lookbacks: [200, 300], decays: [0.94, 0.99], confidences: [0.95, 0.99], buffers: [0, 0.25]}\n";
+    let mut chosen = Vec::new();
+    for factor in [1.0, 3.0] {
+        small(folder.path(), 800, |row| if row == 700 { factor } else { 1.0 });
+        let text = SMALL.replace(
+            "historical, ewma-fhs, gjr-fhs, ewma-t, ewma-normal",
+            "historical, ewma-fhs, ewma-normal",
+        );
+        std::fs::write(folder.path().join("b.yaml"), text + GRID).unwrap();
+        let backtest = backtest::read(&folder.path().join("b.yaml")).unwrap();
+        let tuned = tune(&backtest, backtest.tune.as_ref().unwrap(), &mut |_| {});
+        // Two lookbacks, levels and buffers, and two decays where there are any.
+        assert_eq!(tuned.settings.len(), 2 * 2 * 2 * (1 + 2 + 2));
+        let best = &tuned.settings[tuned.recommended.unwrap()];
+        assert!(best.chosen_on.coverage >= 0.97);
+        for other in tuned.settings.iter().filter(|s| s.chosen_on.cost < best.chosen_on.cost) {
+            assert!(other.chosen_on.coverage < 0.97, "{other:?} is cheaper than {best:?}");
+        }
+        // A buffer covers no less and costs a quarter more.
+        for with in tuned.settings.iter().filter(|s| s.buffer > 0.0) {
+            let is_bare = |s: &&Setting| {
+                (s.model, s.lookback, s.decay, s.confidence, s.buffer)
+                    == (with.model, with.lookback, with.decay, with.confidence, 0.0)
+            };
+            let bare = tuned.settings.iter().find(is_bare).unwrap();
+            assert!((with.chosen_on.cost / bare.chosen_on.cost - 1.25).abs() < 1e-12);
+            assert!(with.held_back.coverage >= bare.held_back.coverage);
+        }
+        chosen.push((tuned.recommended, best.chosen_on, best.held_back));
+    }
+    // A shock in the days held back changes how the choice is judged, not the choice.
+    assert_eq!((chosen[0].0, chosen[0].1), (chosen[1].0, chosen[1].1));
+    assert_ne!(chosen[0].2, chosen[1].2);
 }

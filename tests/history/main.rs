@@ -5,5 +5,6 @@ mod backtest;
 mod calibrate;
 mod data;
 mod estimates;
+mod option_books;
 mod recovery;
 mod statistics;
