@@ -4,6 +4,7 @@
 pub mod book;
 pub mod config;
 pub mod model;
+pub mod predict;
 pub mod report;
 pub mod statistics;
 pub mod summary;

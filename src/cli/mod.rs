@@ -15,6 +15,7 @@ mod merge;
 mod output;
 mod overrides;
 mod plan;
+mod predict;
 mod procyclicality;
 mod progress;
 mod run;
@@ -59,6 +60,7 @@ pub enum Command {
     Calibrate(calibrate::Arguments),
     Backtest(backtest::Arguments),
     Tune(tune::Arguments),
+    Predict(predict::Arguments),
     Margin(margin::Arguments),
     Generate(generate::Arguments),
     Procyclicality(procyclicality::Arguments),
@@ -86,6 +88,7 @@ pub fn perform(command: Command) -> Result<(), Failure> {
         Command::Plan(arguments) => plan::plan(&arguments),
         Command::Shard(arguments) => shard::shard(&arguments),
         Command::Merge(arguments) => merge::merge(&arguments),
+        Command::Predict(arguments) => predict::predict(&arguments),
         Command::Tune(arguments) => tune::tune(&arguments),
         Command::Backtest(arguments) => backtest::backtest(&arguments),
         Command::Calibrate(arguments) => calibrate::calibrate(&arguments),

@@ -6,5 +6,6 @@ mod calibrate;
 mod data;
 mod estimates;
 mod option_books;
+mod predict;
 mod recovery;
 mod statistics;
