@@ -31,6 +31,7 @@ pub mod risk;
 pub mod rulebook;
 pub mod run;
 pub mod scenario;
+pub mod service;
 pub mod shard;
 pub mod table;
 pub mod units;

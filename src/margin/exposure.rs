@@ -136,7 +136,7 @@ impl<'a> Exposing<'a> {
         let mut assets: BTreeMap<usize, AssetExposure> = BTreeMap::new();
         let mut basis: BTreeMap<(usize, Option<Timestamp>), f64> = BTreeMap::new();
         let mut strikes: BTreeMap<(usize, Timestamp, u64), [Sold; 2]> = BTreeMap::new();
-        for holding in &account.holdings {
+        for holding in account.net_holdings() {
             let unit = &self.units[holding.instrument as usize];
             let quantity = holding.quantity / self.price;
             let exposure = assets.entry(unit.asset).or_insert_with(|| self.asset(account, unit.asset));

@@ -4,7 +4,8 @@
 //! are positive where money is lost or required; profits are positive where money is made. A
 //! number that does not exist is `null`, never NaN or an infinity.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::attribution::{AttributionResult, WorstPathResult};
 use super::manifest::Manifest;
@@ -159,7 +160,7 @@ pub struct AccountResult {
 }
 
 /// Tail figures of an account at a level; loss positive.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TailResult {
     /// 0.99: the worst 1 % of paths make the tail.
     pub confidence: f64,
@@ -178,7 +179,7 @@ pub struct TailResult {
 }
 
 /// An interval.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Interval {
     /// Lower end.
     pub low: f64,
@@ -324,7 +325,8 @@ impl AccountResult {
 }
 
 impl TailResult {
-    fn new(level: &LevelResult, tail: &TailEstimate) -> Self {
+    /// An estimate at its level.
+    pub fn new(level: &LevelResult, tail: &TailEstimate) -> Self {
         let reach = NORMAL_95 * tail.expected_shortfall_error;
         Self {
             confidence: level.confidence,

@@ -15,6 +15,7 @@ mod rows;
 pub mod rulebook;
 pub mod text;
 
-pub use document::Document;
+pub use attribution::{AttributionResult, WorstPathResult};
+pub use document::{Document, Levels, TailResult};
 pub use folder::{Folder, FolderFault};
 pub use manifest::Manifest;

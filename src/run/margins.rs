@@ -49,7 +49,9 @@ impl<'a> Margining<'a> {
             let index = holding.instrument as usize;
             base += holding.quantity * self.base_units[index].market_value;
             profit += holding.quantity * self.base_units[index].profit_to(&self.units[index]);
-            gross_notional += holding.quantity.abs() * self.units[index].notional;
+        }
+        for holding in account.net_holdings() {
+            gross_notional += holding.quantity.abs() * self.units[holding.instrument as usize].notional;
         }
         let haircut = |&(asset, amount): &(usize, f64)| {
             self.scenario.margin.haircuts[asset] * (amount * self.market.assets[asset].spot).max(0.0)

@@ -9,7 +9,7 @@ use super::{
 use crate::fault::{Fault, Faults};
 use crate::instrument::SmileRule;
 use crate::market::{self, Market};
-use crate::portfolio::{self, Sources};
+use crate::portfolio::{self, Rows, Sources};
 use crate::table::{Table, optional, required};
 use crate::units;
 use crate::yaml::{self, At, Document, Mapping};
@@ -25,6 +25,18 @@ pub const TOLERANCE: &str = "a fraction of the ES from 0.01% to 50%, such as 0.5
 
 /// Reads and checks a scenario and every file that it names. All faults are reported together.
 pub fn read(path: &Path) -> Result<Scenario, Faults> {
+    // The settings of the service are read by the service.
+    let skip_service = |m: &Mapping<'_>| m.optional("service", |_| Some(()));
+    read_with(path, &mut |_, _| (), skip_service).map(|(scenario, _)| scenario)
+}
+
+/// Reads a scenario; `keep` is given every row of the portfolio with its account, `more` reads
+/// further keys of the file.
+pub fn read_with<T>(
+    path: &Path,
+    keep: &mut dyn FnMut(&str, Rows<'_>),
+    more: impl FnOnce(&Mapping<'_>) -> Option<T>,
+) -> Result<(Scenario, T), Faults> {
     let file = path.display().to_string();
     let text = std::fs::read_to_string(path).map_err(|error| Fault {
         file: file.clone(),
@@ -37,11 +49,19 @@ pub fn read(path: &Path) -> Result<Scenario, Faults> {
     let node = yaml::parse(&file, &text)?;
     let document = Document::new(&file);
     let folder = path.parent().unwrap_or(Path::new("."));
-    let scenario = At::root(&node, &document).mapping(|m| read_scenario(m, path, folder));
+    let scenario = At::root(&node, &document).mapping(|m| {
+        let more = more(m);
+        read_scenario(m, path, folder, keep).zip(more)
+    });
     document.into_faults().into_result(scenario)
 }
 
-fn read_scenario(m: &Mapping<'_>, path: &Path, folder: &Path) -> Option<Scenario> {
+fn read_scenario(
+    m: &Mapping<'_>,
+    path: &Path,
+    folder: &Path,
+    keep: &mut dyn FnMut(&str, Rows<'_>),
+) -> Option<Scenario> {
     let mut inputs = vec![path.to_owned()];
     let name = m.required("name", |at| at.text().map(str::to_owned));
     let market_path = m.required("market", |at| at.text().map(|t| folder.join(t)));
@@ -65,7 +85,7 @@ fn read_scenario(m: &Mapping<'_>, path: &Path, folder: &Path) -> Option<Scenario
         at.list(|at| at.mapping(|m| read_stress(m, market, folder)))
     });
     let portfolio = sources.as_ref().zip(market.as_ref()).and_then(|(sources, market)| {
-        portfolio::read(sources, market).map_err(|faults| m.at().document().append(faults)).ok()
+        portfolio::read_into(sources, market, keep).map_err(|faults| m.at().document().append(faults)).ok()
     });
     let attribution = m.optional("attribution", |at| {
         let selection = at.parsed(SELECTION, Selection::parse)?;

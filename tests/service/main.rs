@@ -1,0 +1,13 @@
+//! The on-demand service.
+
+mod dashboard;
+mod desk;
+mod http_events;
+mod http_fuzz;
+mod http_limits;
+mod http_process;
+mod http_routes;
+mod http_security;
+mod http_tls;
+mod night;
+mod server;
