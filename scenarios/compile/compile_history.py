@@ -96,7 +96,7 @@ def marks(data):
             known.setdefault((row["ccy"], row["expiry_utc"]), []).append(float(row["forward"]))
     hourly = {row["time_utc"]: row for row in rows(data / "crypto_hourly/hourly_close.csv.gz")}
     expiries = {name.split("-")[1]: row["expiry_utc"] for chain in chains for name, row in chain.items()}
-    held = {row["instrument"] for row in rows(Path(__file__).resolve().parent.parent / "nightly/positions.csv")}
+    held = {row["instrument"] for row in rows(Path(__file__).resolve().parent.parent / "nightly/positions.csv")} | {"BTC", "ETH"}
     for name in sorted(held):
         coin = name[:3]
         if coin not in ("BTC", "ETH") or (len(name) > 3 and not name[3] in "-_"):
