@@ -9,5 +9,8 @@ mod http_process;
 mod http_routes;
 mod http_security;
 mod http_tls;
+mod market;
 mod night;
 mod server;
+mod store;
+mod what_if;
