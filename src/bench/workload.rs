@@ -207,6 +207,8 @@ fn market(assets: usize) -> Market {
         funding_rate_annual: 0.0,
         forwards: Vec::new(),
         surface: Vec::new(),
+        liquidity: None,
+        price_quality: None,
     };
     let correlation = (0..assets * assets).map(|at| if at % (assets + 1) == 0 { 1.0 } else { 0.6 }).collect();
     Market {

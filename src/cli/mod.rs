@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand; the only reader of arguments and environment.
 
 mod bench;
+mod calibrate;
 mod completions;
 mod device;
 mod devices;
@@ -8,10 +9,12 @@ pub mod exit;
 mod fail_if;
 mod generate;
 mod init;
+mod margin;
 mod merge;
 mod output;
 mod overrides;
 mod plan;
+mod procyclicality;
 mod progress;
 mod run;
 mod shard;
@@ -51,7 +54,10 @@ pub enum Command {
     Plan(plan::Arguments),
     Shard(shard::Arguments),
     Merge(merge::Arguments),
+    Calibrate(calibrate::Arguments),
+    Margin(margin::Arguments),
     Generate(generate::Arguments),
+    Procyclicality(procyclicality::Arguments),
     Validate(validate::Arguments),
     Bench(bench::Arguments),
     Devices(devices::Arguments),
@@ -76,7 +82,10 @@ pub fn perform(command: Command) -> Result<(), Failure> {
         Command::Plan(arguments) => plan::plan(&arguments),
         Command::Shard(arguments) => shard::shard(&arguments),
         Command::Merge(arguments) => merge::merge(&arguments),
+        Command::Calibrate(arguments) => calibrate::calibrate(&arguments),
+        Command::Margin(arguments) => margin::margin(&arguments),
         Command::Generate(arguments) => generate::generate(&arguments),
+        Command::Procyclicality(arguments) => procyclicality::procyclicality(&arguments),
         Command::Validate(arguments) => validate::validate(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments),
         Command::Devices(arguments) => devices::devices(&arguments),

@@ -63,7 +63,8 @@ impl Overrides {
     }
 }
 
-/// Keeps the named stresses; the base case always runs.
+/// Keeps the named stresses; the base case always runs, and so do stresses that the margin rules
+/// name.
 pub fn keep_cases(scenario: &mut Scenario, names: &[String]) -> Result<(), Failure> {
     if names.is_empty() {
         return Ok(());
@@ -75,7 +76,9 @@ pub fn keep_cases(scenario: &mut Scenario, names: &[String]) -> Result<(), Failu
             known.iter().map(|name| format!(", {name}")).collect::<String>()
         )));
     }
-    scenario.stresses.retain(|stress| names.contains(&stress.name));
+    let needed = scenario.margin.add_ons.cases().map(|case| case.map(str::to_owned));
+    let is_needed = |name: &String| needed.iter().flatten().any(|case| case == name);
+    scenario.stresses.retain(|stress| names.contains(&stress.name) || is_needed(&stress.name));
     Ok(())
 }
 

@@ -11,6 +11,10 @@
 //! in relative terms and an option is kept as its out-of-the-money side, so that a hedged book,
 //! a small difference of large numbers, loses little to rounding.
 
+mod exposure;
+
+pub use exposure::UnitExposure;
+
 use super::black::{LEAST_VARIANCE, Variance, option_value};
 use super::{Instrument, Kind, OptionTerms, Settlement};
 use crate::market::{Asset, Market, SviSlice};

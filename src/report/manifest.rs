@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::document::{LevelResult, Levels};
 use crate::engine::{DeviceReport, StageTimes};
 use crate::instrument::SmileRule;
+use crate::margin::{AddOns, Charge, Version};
 use crate::run::Outcome;
 use crate::scenario::Scenario;
 use crate::shard::{FileHash, Identity};
@@ -84,6 +85,12 @@ pub struct Configuration {
     pub maintenance: LevelResult,
     /// Level of the initial margin.
     pub initial: LevelResult,
+    /// Version of the margin rules.
+    pub margin_rules: Version,
+    /// What is charged of an estimate.
+    pub charge: Charge,
+    /// What is added to the model's risk.
+    pub add_ons: AddOns,
     /// Least margin as a fraction of gross notional.
     pub floor: f64,
     /// Haircut of each asset.
@@ -213,6 +220,9 @@ impl Configuration {
             },
             maintenance,
             initial,
+            margin_rules: scenario.margin.version.clone(),
+            charge: scenario.margin.charge,
+            add_ons: scenario.margin.add_ons.clone(),
             floor: scenario.margin.floor,
             haircuts: names.zip(scenario.margin.haircuts.iter().copied()).collect(),
             cases: std::iter::once("base".to_owned()).chain(stresses).collect(),

@@ -1,12 +1,13 @@
 //! What to run: the market, the portfolio, the simulation, the margin rules and the stresses.
 
 mod device;
+mod margin;
 mod read;
 mod selection;
 mod stress;
 
 pub use device::{DEVICE, Device, DeviceChoice};
-pub use read::{MAX_PATHS, MAX_SEED, MAX_STEPS, TOLERANCE, read, tolerance};
+pub use read::{MAX_PATHS, MAX_SEED, MAX_STEPS, TOLERANCE, read, read_with, tolerance};
 pub use selection::{SELECTION, Selection};
 pub use stress::{Replay, Shock, Stress};
 

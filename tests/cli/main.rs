@@ -7,5 +7,6 @@ mod fail_if;
 mod fuzz;
 mod inputs;
 mod output;
+mod procyclicality;
 mod quotes;
 mod subcommands;
