@@ -17,7 +17,7 @@ use crate::instrument::{UnitValue, ValueFault};
 use crate::margin::{AccountValue, Margin, Tails, UnitTail};
 use crate::market::Market;
 use crate::portfolio::Portfolio;
-use crate::risk::{Bracket, Tail, TailEstimate, TailFault};
+use crate::risk::{Bracket, Distribution, Tail, TailEstimate, TailFault};
 use crate::scenario::Scenario;
 use crate::units::{Confidence, Years};
 
@@ -78,6 +78,9 @@ pub struct AccountCase {
     pub margin: Margin,
     /// What costs most in the tail of the maintenance level; estimated from the pilot's paths.
     pub driver: Option<Driver>,
+    /// The shape of its losses at the horizon of the maintenance margin, on the pilot's paths; base
+    /// case only.
+    pub distribution: Option<Distribution>,
     /// What its Expected Shortfall is made of, where it was asked for.
     pub attribution: Option<Attribution>,
 }
@@ -342,15 +345,17 @@ fn run_case(
     };
     let attributions = attributing.attribute(&scenario.attribution)?;
     let drivers = pilot.drivers(&job, 0);
+    let distributions = if index == 0 { pilot.distributions(&job, 0) } else { vec![None; job.accounts()] };
     let [maintenance, initial] = [0, 1].map(|level| pilot.unit_tails(&job, level));
     case.asset_tails = maintenance.into_iter().zip(initial).map(|(a, b)| [a, b]).collect();
     let margining =
         margins::Margining::new(scenario, &market, base_units, &units, &carried, &case.asset_tails);
-    let accounts = estimates.chunks(job.levels.len()).zip(drivers).zip(attributions).enumerate();
-    let accounts = accounts.map(|(account, ((estimates, driver), attribution))| {
+    let accounts =
+        estimates.chunks(job.levels.len()).zip(drivers).zip(distributions).zip(attributions).enumerate();
+    let accounts = accounts.map(|(account, (((estimates, driver), distribution), attribution))| {
         let [maintenance, initial] = [estimates[0], estimates[1]];
         let (value, margin) = margining.of(account, &Tails::own(maintenance, initial));
-        AccountCase { account, value, maintenance, initial, margin, driver, attribution }
+        AccountCase { account, value, maintenance, initial, margin, driver, distribution, attribution }
     });
     let accounts = accounts.collect();
     case.accounts = Ok(accounts);

@@ -16,6 +16,7 @@ mod overrides;
 mod plan;
 mod procyclicality;
 mod progress;
+mod report;
 mod run;
 mod shard;
 mod validate;
@@ -60,6 +61,7 @@ pub enum Command {
     Procyclicality(procyclicality::Arguments),
     Validate(validate::Arguments),
     Bench(bench::Arguments),
+    Report(report::Arguments),
     Devices(devices::Arguments),
     Init(init::Arguments),
     Completions(completions::Arguments),
@@ -87,6 +89,7 @@ pub fn perform(command: Command) -> Result<(), Failure> {
         Command::Generate(arguments) => generate::generate(&arguments),
         Command::Procyclicality(arguments) => procyclicality::procyclicality(&arguments),
         Command::Validate(arguments) => validate::validate(&arguments),
+        Command::Report(arguments) => report::report(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments),
         Command::Devices(arguments) => devices::devices(&arguments),
         Command::Init(arguments) => init::init(&arguments),

@@ -51,6 +51,7 @@ const CRATE_ROOMS: &[(&str, &[&str])] = &[
     ("tokio", &["service"]),
     ("utoipa", &["service", "report"]),
     ("tempfile", &["bench"]),
+    ("maud", &["report/page"]),
     ("clap", &["cli", "main.rs"]),
     ("clap_complete", &["cli", "main.rs"]),
     ("indicatif", &["cli", "main.rs"]),
