@@ -30,8 +30,10 @@ fn shown(x: &Value) -> String {
         _ => 2,
     };
     let text = format!("{:.digits$}", x.abs());
-    let (whole, fraction) = text.split_once('.').map_or((&*text, ""), |(whole, _)| (whole, &text[whole.len()..]));
-    let groups: Vec<&str> = whole.as_bytes().rchunks(3).rev().map(|g| std::str::from_utf8(g).unwrap()).collect();
+    let (whole, fraction) =
+        text.split_once('.').map_or((&*text, ""), |(whole, _)| (whole, &text[whole.len()..]));
+    let groups: Vec<&str> =
+        whole.as_bytes().rchunks(3).rev().map(|g| std::str::from_utf8(g).unwrap()).collect();
     groups.join(",") + fraction
 }
 
@@ -63,9 +65,18 @@ fn the_page_has_every_account_and_stands_alone() {
         }
     }
     for needle in [
-        "<!DOCTYPE html>", "Summary", "Accounts by need", "Loss distributions", "Stresses", "Worst paths",
-        "What the Expected Shortfall is made of", "Run manifest", "prefers-color-scheme: dark", "@media print",
-        "name=\"viewport\"", document["manifest"]["run_id"].as_str().unwrap(),
+        "<!DOCTYPE html>",
+        "Summary",
+        "Accounts by need",
+        "Loss distributions",
+        "Stresses",
+        "Worst paths",
+        "What the Expected Shortfall is made of",
+        "Run manifest",
+        "prefers-color-scheme: dark",
+        "@media print",
+        "name=\"viewport\"",
+        document["manifest"]["run_id"].as_str().unwrap(),
     ] {
         assert!(page.contains(needle), "{needle}");
     }
@@ -78,7 +89,11 @@ fn the_page_has_every_account_and_stands_alone() {
     assert_eq!(page.matches("<svg").count(), drawn + 3);
     for account in accounts {
         let counts = account["distribution"]["counts"].as_array().unwrap();
-        assert_eq!(counts.iter().map(|n| n.as_u64().unwrap()).sum::<u64>(), 2048, "every path is in a column");
+        assert_eq!(
+            counts.iter().map(|n| n.as_u64().unwrap()).sum::<u64>(),
+            2048,
+            "every path is in a column"
+        );
     }
     let markdown = report(&out, &["--markdown"]).stdout;
     for account in accounts {
@@ -102,7 +117,14 @@ fn other_results_in_the_folder_have_their_sections() {
         "margins": [{"date": "2026-01-01", "margin": 10.0}, {"date": "2026-01-02", "margin": 20.0}]}]}"#;
     fs::write(out.join("procyclicality.json"), history).unwrap();
     let page = report(&out, &[]).stdout;
-    for needle in ["Comparison of architectures", "6,620", "1.75", "&lt;b&gt;no ADA&lt;/b&gt;", "Procyclicality", "150.0 %"] {
+    for needle in [
+        "Comparison of architectures",
+        "6,620",
+        "1.75",
+        "&lt;b&gt;no ADA&lt;/b&gt;",
+        "Procyclicality",
+        "150.0 %",
+    ] {
         assert!(page.contains(needle), "{needle}");
     }
 }
@@ -130,7 +152,11 @@ fn what_is_no_run_is_refused_with_every_fault() {
     let book = Book::new();
     let missing = report(&book.beside("nothing"), &[]);
     assert_eq!(missing.code, 65);
-    assert!(missing.stderr.contains("manifest.json") && missing.stderr.contains("summary.json"), "{}", missing.stderr);
+    assert!(
+        missing.stderr.contains("manifest.json") && missing.stderr.contains("summary.json"),
+        "{}",
+        missing.stderr
+    );
     let (out, _) = ran(&book);
     let page = book.beside("page.html");
     let damage = |name: &str, change: &dyn Fn(String) -> String| {

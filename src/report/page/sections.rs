@@ -51,7 +51,8 @@ pub fn summary(saved: &Saved) -> Markup {
     let summary = &saved.summary;
     let levels = &summary.levels;
     let level = |l: &crate::report::document::LevelResult| {
-        format!("ES {} % over {} days", grouped_short(100.0 * l.confidence), grouped_short(l.horizon_days))
+        let days = if l.horizon_days == 1.0 { "day" } else { "days" };
+        format!("ES {} % over {} {days}", grouped_short(100.0 * l.confidence), grouped_short(l.horizon_days))
     };
     let content = base(saved).map(|case| {
         let totals = &case.totals;
@@ -104,14 +105,15 @@ pub fn accounts(saved: &Saved) -> Markup {
 fn case_table(case: &SavedCase, currency: &str, stressed: bool) -> Markup {
     let accounts = by_need(case);
     html! {
+        p .note { "Money in " (currency) "; Expected Shortfall and Value at Risk at the levels of both margins." }
         div .scroll { table {
             thead { tr {
                 th { "account" } th .text { "state" } th { "health" }
-                @if stressed { th { "stress P&L, " (currency) } }
-                th { "market value, " (currency) } th { "equity, " (currency) }
-                th { "ES, maintenance level, " (currency) } th { "VaR, maintenance level, " (currency) }
-                th { "ES, initial level, " (currency) } th { "VaR, initial level, " (currency) }
-                th { "maintenance margin, " (currency) } th { "initial margin, " (currency) }
+                @if stressed { th { "stress P&L" } }
+                th { "market value" } th { "equity" }
+                th { "ES, maintenance" } th { "VaR, maintenance" }
+                th { "ES, initial" } th { "VaR, initial" }
+                th { "maintenance margin" } th { "initial margin" }
                 th .text { "worst driver: its mean move in the tail, part of the loss" }
             } }
             tbody { @for account in accounts.iter().take(MOST_ROWS) { (account_row(account, stressed)) } }

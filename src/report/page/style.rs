@@ -8,7 +8,7 @@ pub const STYLE: &str = "
 @media (prefers-color-scheme: dark) { :root { --ink: #e4e7ea; --paper: #15181c; --soft: #9aa4ae;
   --line: #343a41; --band: #1d2126; --bad: #ff8a80; --warn: #f2c063; --good: #7ed29a; } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 76rem; color: var(--ink);
+body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 84rem; color: var(--ink);
   background: var(--paper); font: 16px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .3rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.25rem; margin: 2.5rem 0 .5rem; padding-top: .6rem; border-top: 2px solid var(--line); }
@@ -26,7 +26,7 @@ th, td { padding: .3rem .55rem; text-align: right; white-space: nowrap; border-b
 th { color: var(--soft); font-weight: 600; white-space: normal; vertical-align: bottom; }
 th:first-child, td:first-child, .text { text-align: left; }
 tbody tr:nth-child(even) { background: var(--band); }
-td small { display: block; color: var(--soft); white-space: normal; max-width: 18rem; }
+td small { display: block; color: var(--soft); white-space: normal; min-width: 9rem; max-width: 18rem; }
 td.wide { white-space: normal; overflow-wrap: anywhere; }
 code { font: .8125rem/1.4 ui-monospace, monospace; overflow-wrap: anywhere; }
 .liquidate { color: var(--bad); font-weight: 600; }
