@@ -5,7 +5,7 @@ use std::fmt;
 use crate::attribution::{self, MAX_TAIL_PATHS, WORST_PATHS, WORST_POSITIONS};
 use crate::engine::cpu::CpuEngine;
 use crate::engine::{BLOCK, Engine, KEPT_PATHS, Shape};
-use crate::risk::{Bracket, TailEstimate};
+use crate::risk::{Bracket, COLUMNS, TailEstimate};
 use crate::run::{self, AccountCase};
 use crate::scenario::{Scenario, Selection};
 use crate::shard::Part;
@@ -16,6 +16,8 @@ const PROGRAM_BYTES: u64 = 24 << 20;
 const PILOT_THREAD_BYTES: u64 = 6 << 20;
 /// One account of one case in a report, with its texts.
 const REPORT_ROW_BYTES: u64 = 800;
+/// The shape of an account's losses, as numbers and as text.
+const DISTRIBUTION_BYTES: u64 = 12 * COLUMNS as u64;
 /// A row of the positions while it is read: its text twice, where its cells end, its holding.
 const READ_ROW_BYTES: u64 = 160;
 /// A tail path in a collector: 16 bytes, twice a tail, half as much again while a vector grows.
@@ -138,6 +140,7 @@ impl Memory {
             attribution: attribution_bytes(scenario, shape),
             results: attribution_result_bytes(scenario)
                 + rows * (size_of::<AccountCase>() as u64 + REPORT_ROW_BYTES)
+                + shape.accounts * DISTRIBUTION_BYTES
                 + shape.accounts * shape.levels * 2 * size_of::<TailEstimate>() as u64,
         };
         let rare = run::levels(scenario).iter().any(|(_, c)| 64.0 / c.tail() > KEPT_PATHS as f64);

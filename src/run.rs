@@ -21,7 +21,7 @@ use crate::margin::greeks::GreeksMargin;
 use crate::margin::{AccountValue, Margin, Tails, UnitTail};
 use crate::market::Market;
 use crate::portfolio::Portfolio;
-use crate::risk::{Bracket, Tail, TailEstimate, TailFault};
+use crate::risk::{Bracket, Distribution, Tail, TailEstimate, TailFault};
 use crate::scenario::Scenario;
 use crate::units::{Confidence, Years};
 
@@ -93,6 +93,9 @@ pub struct AccountCase {
     pub margin: Margin,
     /// What costs most in the tail of the maintenance level; estimated from the pilot's paths.
     pub driver: Option<Driver>,
+    /// The shape of its losses at the horizon of the maintenance margin, on the pilot's paths; base
+    /// case only.
+    pub distribution: Option<Distribution>,
     /// What its Expected Shortfall is made of, where it was asked for.
     pub attribution: Option<Attribution>,
     /// Margins from sensitivities at the levels of both margins, likewise.
@@ -363,15 +366,16 @@ fn run_case(
     let mut progress = |done, of| with.monitor.stage(Stage::Attribution, done, of);
     let attributions = attributing.attribute(&scenario.attribution, &mut progress)?;
     let drivers = pilot.drivers(&job, 0);
+    let distributions = if index == 0 { pilot.distributions(&job, 0) } else { vec![None; job.accounts()] };
     let [maintenance, initial] = [0, 1].map(|level| pilot.unit_tails(&job, level));
     case.asset_tails = maintenance.into_iter().zip(initial).map(|(a, b)| [a, b]).collect();
     let margining = Margining::new(scenario, &market, base_units, &units, &carried.units, &case.asset_tails);
     let levels = job.levels.len();
     let selected: Vec<bool> = attributions.iter().map(Option::is_some).collect();
     let greeks = margining.greeks(&carried, &selected).map_err(EngineFault::Device)?;
-    let parts = drivers.into_iter().zip(attributions).zip(greeks);
+    let parts = drivers.into_iter().zip(attributions).zip(greeks).zip(distributions);
     let mut accounts = Vec::with_capacity(job.accounts());
-    for (account, ((driver, attribution), greeks)) in parts.enumerate() {
+    for (account, (((driver, attribution), greeks), distribution)) in parts.enumerate() {
         let ours = account * levels..(account + 1) * levels;
         let fault = results[ours.clone()].iter().find_map(|result| result.as_ref().err());
         let attribution = match (fault, attribution.transpose()) {
@@ -388,7 +392,17 @@ fn run_case(
         };
         let [maintenance, initial] = [estimates[ours.start], estimates[ours.start + 1]];
         let (value, margin) = margining.of_index(account, &carried, &Tails::own(maintenance, initial));
-        accounts.push(AccountCase { account, value, maintenance, initial, margin, driver, attribution, greeks });
+        accounts.push(AccountCase {
+            account,
+            value,
+            maintenance,
+            initial,
+            margin,
+            driver,
+            distribution,
+            attribution,
+            greeks,
+        });
     }
     case.accounts = Ok(accounts);
     case.steps = job.steps();

@@ -22,6 +22,7 @@ mod plan;
 mod predict;
 mod procyclicality;
 mod progress;
+mod report;
 mod run;
 mod serve;
 mod shard;
@@ -79,6 +80,7 @@ pub enum Command {
     Procyclicality(procyclicality::Arguments),
     Validate(validate::Arguments),
     Bench(bench::Arguments),
+    Report(report::Arguments),
     Devices(devices::Arguments),
     Init(init::Arguments),
     Completions(completions::Arguments),
@@ -115,6 +117,7 @@ pub fn perform(command: Command) -> Result<(), Failure> {
         Command::Keys(arguments) => keys::keys(&arguments),
         Command::Procyclicality(arguments) => procyclicality::procyclicality(&arguments),
         Command::Validate(arguments) => validate::validate(&arguments),
+        Command::Report(arguments) => report::report(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments),
         Command::Devices(arguments) => devices::devices(&arguments),
         Command::Init(arguments) => init::init(&arguments),

@@ -4,7 +4,7 @@
 use super::cpu::CpuEngine;
 use super::{BLOCK, Cube, FACTORS, Job, TailLevel};
 use crate::margin::UnitTail;
-use crate::risk::{Bracket, largest};
+use crate::risk::{Bracket, Distribution, largest};
 use crate::scenario::Precision;
 use crate::units::Confidence;
 
@@ -116,6 +116,14 @@ impl Pilot {
             let worst = worst_paths(&losses[..paths], count.min(paths));
             self.driver(job, &row_assets, tail_level.horizon, account, &worst)
         })
+    }
+
+    /// The shape of every account's losses at a level's horizon, on the pilot's kept paths.
+    pub fn distributions(&self, job: &Job, level: usize) -> Vec<Option<Distribution>> {
+        let paths = self.run.min(KEPT_PATHS) as usize;
+        let engine = CpuEngine::new(Precision::F32);
+        let horizon = job.levels[level].horizon;
+        engine.losses_f32(job, &self.kept, horizon, |_, losses| Distribution::new(&losses[..paths]))
     }
 
     /// Expected Shortfall of one dollar of each asset at a level, held and owed.

@@ -58,7 +58,7 @@ pub struct Document {
 }
 
 /// Levels of the two margins.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Levels {
     /// Of the maintenance margin.
     pub maintenance: LevelResult,
@@ -67,7 +67,7 @@ pub struct Levels {
 }
 
 /// A confidence and a horizon.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct LevelResult {
     /// 0.99: the worst 1 % of paths make the tail.
     pub confidence: f64,
@@ -109,7 +109,7 @@ pub struct FailedAccountResult {
 }
 
 /// Sums over the accounts of a case.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Totals {
     /// Sum of market values.
     pub market_value: f64,
@@ -162,6 +162,9 @@ pub struct AccountResult {
     pub state: &'static str,
     /// What costs most in the tail; `null` where nothing is lost.
     pub worst_driver: Option<DriverResult>,
+    /// The shape of its losses; base case only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distribution: Option<DistributionResult>,
     /// What its Expected Shortfalls are made of; only where it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attribution: Option<AttributionResult>,
@@ -193,6 +196,18 @@ pub struct TailResult {
     pub value_at_risk_standard_error: f64,
 }
 
+/// How often losses fell into columns of equal width, from the smallest loss to the largest, on the
+/// first paths of the run at the horizon of the maintenance margin.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DistributionResult {
+    /// Smallest loss.
+    pub low: f64,
+    /// Largest loss.
+    pub high: f64,
+    /// Paths in each column, 40 of them.
+    pub counts: Vec<u32>,
+}
+
 /// An interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Interval {
@@ -203,7 +218,7 @@ pub struct Interval {
 }
 
 /// The asset that costs an account most in its tail.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DriverResult {
     /// Its name.
     pub asset: String,
@@ -326,6 +341,11 @@ impl AccountResult {
             health: case.margin.health.filter(|health| health.is_finite()),
             state: case.margin.state.name(),
             worst_driver: case.driver.map(driver),
+            distribution: case.distribution.as_ref().map(|d| DistributionResult {
+                low: d.low,
+                high: d.high,
+                counts: d.counts.clone(),
+            }),
             attribution: case
                 .attribution
                 .as_ref()
@@ -339,12 +359,17 @@ impl AccountResult {
 }
 
 impl AccountResult {
-    /// Health, extended to accounts without a margin: with equity below zero they need money more
-    /// than any other, otherwise less.
+    /// How little an account is in need; see [`need`].
     pub fn need(&self) -> f64 {
-        let without_margin = if self.equity >= 0.0 { f64::INFINITY } else { f64::NEG_INFINITY };
-        self.health.unwrap_or(without_margin)
+        need(self.health, self.equity)
     }
+}
+
+/// Health, extended to accounts without a margin: with equity below zero they need money more than
+/// any other, otherwise less.
+pub fn need(health: Option<f64>, equity: f64) -> f64 {
+    let without_margin = if equity >= 0.0 { f64::INFINITY } else { f64::NEG_INFINITY };
+    health.unwrap_or(without_margin)
 }
 
 impl TailResult {

@@ -2,7 +2,7 @@
 //!
 //! [`document`] is the result with full names and units; [`text`] shows it to a person, [`csv`]
 //! and [`parquet`] hold one row per case and account, [`manifest`] says what made it, [`folder`]
-//! puts all of them on disk at once or not at all.
+//! puts all of them on disk at once or not at all, [`page`] reads them back for people.
 
 pub mod attribution;
 pub mod csv;
@@ -12,6 +12,7 @@ pub mod greeks;
 pub mod liquidation;
 pub mod manifest;
 pub(crate) mod number;
+pub mod page;
 pub mod parquet;
 mod rows;
 pub mod rulebook;

@@ -9,4 +9,5 @@ mod inputs;
 mod output;
 mod procyclicality;
 mod quotes;
+mod report;
 mod subcommands;

@@ -66,6 +66,7 @@ const CRATE_ROOMS: &[(&str, &[&str])] = &[
     ("ureq", &["service/client.rs"]),
     ("utoipa", &["service", "report"]),
     ("tempfile", &["bench"]),
+    ("maud", &["report/page"]),
     ("clap", &["cli", "main.rs"]),
     ("clap_complete", &["cli", "main.rs"]),
     ("indicatif", &["cli", "main.rs"]),

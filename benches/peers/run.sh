@@ -1,0 +1,30 @@
+#!/bin/sh
+# Runs the engine and its peers one after the other on the same workloads, checks that they agree,
+# and prints a table; --json prints the figures instead. Options: --repeat N (5), --device cuda
+# (PyTorch and CuPy on a card, beside the engine's GPUs), --no-install, --workload w1|w2 (both).
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+build="$here/.build"
+device=cpu install=1
+for option in "$@"; do
+    case "$option" in
+        cuda | --device=cuda) device=cuda ;;
+        --no-install) install=0 ;;
+    esac
+done
+
+if [ "$install" = 1 ]; then
+    mkdir -p "$build"
+    # Two environments: the last Numba whose LLVM from PyPI knows SVML wants an older NumPy.
+    [ -d "$here/.venv" ] || python3 -m venv "$here/.venv"
+    "$here/.venv/bin/pip" install --quiet --requirement "$here/requirements.txt" >&2
+    [ -d "$here/.venv-numba" ] || python3 -m venv "$here/.venv-numba"
+    "$here/.venv-numba/bin/pip" install --quiet --requirement "$here/requirements-numba.txt" >&2
+    [ "$device" = cpu ] || "$here/.venv/bin/pip" install --quiet cupy-cuda12x >&2
+    [ -e /usr/include/ql/quantlib.hpp ] || [ "$device" = cuda ] ||
+        echo "without QuantLib: its headers are missing (Debian: apt-get install libquantlib0-dev)" >&2
+    cargo build --release --locked --quiet --manifest-path "$root/Cargo.toml"
+fi
+
+exec "$here/.venv/bin/python" "$here/compare.py" --shortfall "$root/target/release/shortfall" "$@"
