@@ -3,6 +3,7 @@
 mod backtest;
 mod bench;
 mod calibrate;
+mod compare;
 mod completions;
 mod device;
 mod devices;
@@ -66,6 +67,7 @@ pub enum Command {
     Tune(tune::Arguments),
     Predict(predict::Arguments),
     Margin(margin::Arguments),
+    Compare(compare::Arguments),
     Generate(generate::Arguments),
     Serve(serve::Arguments),
     Whatif(whatif::Arguments),
@@ -100,6 +102,7 @@ pub fn perform(command: Command) -> Result<(), Failure> {
         Command::Backtest(arguments) => backtest::backtest(&arguments),
         Command::Calibrate(arguments) => calibrate::calibrate(&arguments),
         Command::Margin(arguments) => margin::margin(&arguments),
+        Command::Compare(arguments) => compare::compare(&arguments),
         Command::Generate(arguments) => generate::generate(&arguments),
         Command::Serve(arguments) => serve::serve(&arguments),
         Command::Whatif(arguments) => whatif::whatif(&arguments),
