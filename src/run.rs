@@ -1,8 +1,11 @@
 //! A scenario run: the base case and every stress, from tails to margins.
 
 mod margins;
+mod monitor;
 mod store_fault;
 
+pub use margins::Margining;
+pub use monitor::{Monitor, Silent, Stage};
 pub use store_fault::StoreFault;
 
 use std::borrow::Cow;
@@ -61,6 +64,17 @@ pub struct Case {
     pub asset_tails: Vec<[UnitTail; 2]>,
     /// Accounts in the order of the portfolio, or why the case has none.
     pub accounts: Result<Vec<AccountCase>, String>,
+    /// Accounts of which nothing is known in this case; they are not among the others.
+    pub failed: Vec<FailedAccount>,
+}
+
+/// An account without figures in a case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedAccount {
+    /// Index into the portfolio's accounts.
+    pub account: usize,
+    /// Why.
+    pub reason: String,
 }
 
 /// One account in one case.
@@ -83,22 +97,6 @@ pub struct AccountCase {
     pub distribution: Option<Distribution>,
     /// What its Expected Shortfall is made of, where it was asked for.
     pub attribution: Option<Attribution>,
-}
-
-/// What a run tells while it goes on.
-pub trait Monitor {
-    /// A case starts; `of` cases in all, each of up to `paths` paths.
-    fn case(&mut self, name: &str, index: usize, of: usize, paths: u64);
-    /// So many paths of the case are done.
-    fn done(&mut self, paths: u64);
-}
-
-/// A monitor that says nothing.
-pub struct Silent;
-
-impl Monitor for Silent {
-    fn case(&mut self, _: &str, _: usize, _: usize, _: u64) {}
-    fn done(&mut self, _: u64) {}
 }
 
 /// A case whose tails are wanted.
@@ -224,7 +222,8 @@ pub fn job(scenario: &Scenario, market: &Market) -> Result<Job, String> {
     job_after(scenario, market, &units, &units).map(|(_, job)| job)
 }
 
-fn job_of(
+/// The job of a portfolio in a market; `units` are the values of its instruments there.
+pub fn job_of(
     scenario: &Scenario,
     market: &Market,
     portfolio: &Portfolio,
@@ -323,18 +322,19 @@ fn run_case(
         elapsed: Duration::ZERO,
         asset_tails: Vec::new(),
         accounts: Ok(Vec::new()),
+        failed: Vec::new(),
     };
     let (units, carried, job) = match prepare(scenario, &market, base_units) {
         Ok(prepared) => prepared,
         Err(reason) => return Ok(Case { accounts: Err(reason), ..case }),
     };
+    with.monitor.stage(Stage::Pilot, 0, 2);
     let pilot = Pilot::new(&job, scenario.simulation.paths);
+    with.monitor.stage(Stage::Pilot, 1, 2);
     let brackets = pilot.brackets(&job, 1.0);
     let work = Work { case: index, job: &job, brackets: &brackets };
-    let estimates = estimate(scenario, &work, &pilot, with, &mut case)?;
-    let size = |index: usize| job.scale[index / job.levels.len()];
-    let estimates: Vec<TailEstimate> =
-        estimates.iter().enumerate().map(|(index, e)| without_rounding(*e, size(index))).collect();
+    let results = estimate(scenario, &work, &pilot, with, &mut case)?;
+    let estimates = known(&job, &results);
     let attributing = Attributing {
         portfolio: &carried.portfolio,
         units: &carried.units,
@@ -343,21 +343,44 @@ fn run_case(
         paths: case.paths,
         precision: scenario.simulation.precision,
     };
-    let attributions = attributing.attribute(&scenario.attribution)?;
+    let mut progress = |done, of| with.monitor.stage(Stage::Attribution, done, of);
+    let attributions = attributing.attribute(&scenario.attribution, &mut progress)?;
     let drivers = pilot.drivers(&job, 0);
     let distributions = if index == 0 { pilot.distributions(&job, 0) } else { vec![None; job.accounts()] };
     let [maintenance, initial] = [0, 1].map(|level| pilot.unit_tails(&job, level));
     case.asset_tails = maintenance.into_iter().zip(initial).map(|(a, b)| [a, b]).collect();
-    let margining =
-        margins::Margining::new(scenario, &market, base_units, &units, &carried, &case.asset_tails);
-    let accounts =
-        estimates.chunks(job.levels.len()).zip(drivers).zip(distributions).zip(attributions).enumerate();
-    let accounts = accounts.map(|(account, (((estimates, driver), distribution), attribution))| {
-        let [maintenance, initial] = [estimates[0], estimates[1]];
-        let (value, margin) = margining.of(account, &Tails::own(maintenance, initial));
-        AccountCase { account, value, maintenance, initial, margin, driver, distribution, attribution }
-    });
-    let accounts = accounts.collect();
+    let margining = Margining::new(scenario, &market, base_units, &units, &carried.units, &case.asset_tails);
+    let levels = job.levels.len();
+    let mut accounts = Vec::with_capacity(job.accounts());
+    let found = drivers.into_iter().zip(distributions).zip(attributions).enumerate();
+    for (account, ((driver, distribution), attribution)) in found {
+        let ours = account * levels..(account + 1) * levels;
+        let fault = results[ours.clone()].iter().find_map(|result| result.as_ref().err());
+        let attribution = match (fault, attribution.transpose()) {
+            (None, Ok(attribution)) => attribution,
+            (Some(fault), _) => {
+                let reason = unrepaired(*fault);
+                case.failed.push(FailedAccount { account, reason });
+                continue;
+            }
+            (None, Err(reason)) => {
+                case.failed.push(FailedAccount { account, reason });
+                continue;
+            }
+        };
+        let [maintenance, initial] = [estimates[ours.start], estimates[ours.start + 1]];
+        let (value, margin) = margining.of_index(account, &carried, &Tails::own(maintenance, initial));
+        accounts.push(AccountCase {
+            account,
+            value,
+            maintenance,
+            initial,
+            margin,
+            driver,
+            distribution,
+            attribution,
+        });
+    }
     case.accounts = Ok(accounts);
     case.steps = job.steps();
     case.elapsed = start.elapsed();
@@ -371,7 +394,7 @@ fn estimate(
     pilot: &Pilot,
     with: &mut With<'_>,
     case: &mut Case,
-) -> Result<Vec<TailEstimate>, RunFault> {
+) -> Result<Vec<Result<TailEstimate, TailFault>>, RunFault> {
     let most = scenario.simulation.paths;
     let tolerance = scenario.simulation.tolerance;
     let (mut tails, mut done) = with.source.start(work)?;
@@ -395,7 +418,16 @@ fn estimate(
         let results = estimates(work.job, work.brackets, &tails, done);
         let precise = tolerance.is_none_or(|tolerance| all_within(work.job, &results, tolerance));
         if done == most || precise {
-            return Ok(repair(work.job, pilot, results, with.engine, case)?);
+            let again = |missed: &[usize], widening: f64| {
+                let part = work.job.for_accounts(missed);
+                let brackets = pilot.brackets(&part, widening);
+                let mut progress = |paths| with.monitor.stage(Stage::Repair, paths, done);
+                let tails = with.engine.tails(&part, &brackets, 0..done, &mut progress)?;
+                Ok::<_, EngineFault>(estimates(&part, &brackets, &tails, done))
+            };
+            let (results, repaired) = repair(work.job.levels.len(), results, again)?;
+            case.repaired = repaired;
+            return Ok(results);
         }
         target = (2 * done).min(most);
     }
@@ -426,8 +458,24 @@ fn is_rounding(estimate: &TailEstimate, scale: f64) -> bool {
     estimate.expected_shortfall.abs().max(estimate.value_at_risk.abs()) <= ROUNDING * scale || scale == 0.0
 }
 
+/// The estimates that there are; the figures of an account without one are no numbers.
+fn known(job: &Job, results: &[Result<TailEstimate, TailFault>]) -> Vec<TailEstimate> {
+    let size = |index: usize| job.scale[index / job.levels.len()];
+    let estimate = |(index, result): (usize, &Result<TailEstimate, TailFault>)| match result {
+        Ok(estimate) => without_rounding(*estimate, size(index)),
+        Err(_) => TailEstimate {
+            expected_shortfall: f64::NAN,
+            expected_shortfall_error: f64::NAN,
+            value_at_risk: f64::NAN,
+            value_at_risk_error: f64::NAN,
+            paths: 0,
+        },
+    };
+    results.iter().enumerate().map(estimate).collect()
+}
+
 /// An account that cannot lose has an Expected Shortfall of zero, and no health of 10^38.
-fn without_rounding(estimate: TailEstimate, scale: f64) -> TailEstimate {
+pub fn without_rounding(estimate: TailEstimate, scale: f64) -> TailEstimate {
     if !is_rounding(&estimate, scale) {
         return estimate;
     }
@@ -440,34 +488,32 @@ fn without_rounding(estimate: TailEstimate, scale: f64) -> TailEstimate {
     }
 }
 
-/// Simulates accounts again whose bracket missed, with wider brackets, until none is left.
-fn repair(
-    job: &Job,
-    pilot: &Pilot,
+/// Looks again at accounts whose bracket missed, with wider brackets, until none is left. `again`
+/// estimates some accounts with brackets that much wider. Those that no bracket holds keep their fault,
+/// see [`unrepaired`]. Also returns how many had missed.
+pub fn repair<E>(
+    levels: usize,
     mut results: Vec<Result<TailEstimate, TailFault>>,
-    engine: &mut dyn Engine,
-    case: &mut Case,
-) -> Result<Vec<TailEstimate>, EngineFault> {
-    let levels = job.levels.len();
+    mut again: impl FnMut(&[usize], f64) -> Result<Vec<Result<TailEstimate, TailFault>>, E>,
+) -> Result<(Vec<Result<TailEstimate, TailFault>>, usize), E> {
+    let mut repaired = 0;
     for attempt in 1..=MAX_REPAIRS {
-        let missed: Vec<usize> = (0..job.accounts())
+        let missed: Vec<usize> = (0..results.len() / levels)
             .filter(|a| results[a * levels..(a + 1) * levels].iter().any(Result::is_err))
             .collect();
         if missed.is_empty() {
             break;
         }
-        if attempt == 1 {
-            case.repaired = missed.len();
-        }
-        let part = job.for_accounts(&missed);
-        let brackets = pilot.brackets(&part, WIDENING.powi(attempt));
-        let tails = engine.tails(&part, &brackets, 0..case.paths, &mut |_| ())?;
-        let repaired = estimates(&part, &brackets, &tails, case.paths);
-        for (&account, repaired) in missed.iter().zip(repaired.chunks(levels)) {
-            results[account * levels..(account + 1) * levels].copy_from_slice(repaired);
+        repaired = repaired.max(missed.len());
+        let estimates = again(&missed, WIDENING.powi(attempt))?;
+        for (&account, estimates) in missed.iter().zip(estimates.chunks(levels)) {
+            results[account * levels..(account + 1) * levels].copy_from_slice(estimates);
         }
     }
-    results.into_iter().collect::<Result<_, _>>().map_err(|fault| {
-        EngineFault::Device(format!("a tail could not be estimated ({fault:?}); use more paths"))
-    })
+    Ok((results, repaired))
+}
+
+/// Why an account has no figures after all repairs.
+pub fn unrepaired(fault: TailFault) -> String {
+    format!("{fault} (after {MAX_REPAIRS} repetitions); use more paths")
 }
