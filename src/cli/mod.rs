@@ -1,7 +1,9 @@
 //! The command line: one file per subcommand; the only reader of arguments and environment.
 
+mod backtest;
 mod bench;
 mod calibrate;
+mod compare;
 mod completions;
 mod device;
 mod devices;
@@ -15,12 +17,14 @@ mod merge;
 mod output;
 mod overrides;
 mod plan;
+mod predict;
 mod procyclicality;
 mod progress;
 mod report;
 mod run;
 mod serve;
 mod shard;
+mod tune;
 mod validate;
 mod whatif;
 
@@ -60,7 +64,11 @@ pub enum Command {
     Shard(shard::Arguments),
     Merge(merge::Arguments),
     Calibrate(calibrate::Arguments),
+    Backtest(backtest::Arguments),
+    Tune(tune::Arguments),
+    Predict(predict::Arguments),
     Margin(margin::Arguments),
+    Compare(compare::Arguments),
     Generate(generate::Arguments),
     Serve(serve::Arguments),
     Whatif(whatif::Arguments),
@@ -91,8 +99,12 @@ pub fn perform(command: Command) -> Result<(), Failure> {
         Command::Plan(arguments) => plan::plan(&arguments),
         Command::Shard(arguments) => shard::shard(&arguments),
         Command::Merge(arguments) => merge::merge(&arguments),
+        Command::Predict(arguments) => predict::predict(&arguments),
+        Command::Tune(arguments) => tune::tune(&arguments),
+        Command::Backtest(arguments) => backtest::backtest(&arguments),
         Command::Calibrate(arguments) => calibrate::calibrate(&arguments),
         Command::Margin(arguments) => margin::margin(&arguments),
+        Command::Compare(arguments) => compare::compare(&arguments),
         Command::Generate(arguments) => generate::generate(&arguments),
         Command::Serve(arguments) => serve::serve(&arguments),
         Command::Whatif(arguments) => whatif::whatif(&arguments),
