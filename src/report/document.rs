@@ -100,7 +100,7 @@ pub struct CaseResult {
 }
 
 /// An account without figures.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FailedAccountResult {
     /// Its name.
     pub account: String,

@@ -11,7 +11,9 @@ use serde_json::Value;
 use crate::engine::DeviceReport;
 use crate::fault::{Fault, Faults};
 use crate::report::attribution::{AttributionResult, WorstPathResult};
-use crate::report::document::{self, DistributionResult, DriverResult, Levels, TailResult, Totals};
+use crate::report::document::{
+    self, DistributionResult, DriverResult, FailedAccountResult, Levels, TailResult, Totals,
+};
 use crate::report::manifest;
 use crate::shard::FileHash;
 
@@ -57,6 +59,8 @@ pub struct SavedCase {
     pub steps: u32,
     pub repaired_accounts: u64,
     pub failure: Option<String>,
+    #[serde(default)]
+    pub failed_accounts: Vec<FailedAccountResult>,
     pub totals: Totals,
     pub accounts: Vec<SavedAccount>,
 }

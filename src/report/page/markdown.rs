@@ -64,6 +64,9 @@ fn accounts(case: &SavedCase, text: &mut String) {
         );
     }
     text.push('\n');
+    for failed in &case.failed_accounts {
+        let _ = writeln!(text, "No figures of {}: {}\n", plain(&failed.account), plain(&failed.reason));
+    }
     if accounts.len() > MOST_ACCOUNTS {
         let _ =
             writeln!(text, "The {MOST_ACCOUNTS} neediest of {} accounts.\n", count(accounts.len() as u64));

@@ -118,6 +118,9 @@ fn case_table(case: &SavedCase, currency: &str, stressed: bool) -> Markup {
             } }
             tbody { @for account in accounts.iter().take(MOST_ROWS) { (account_row(account, stressed)) } }
         } }
+        @for failed in &case.failed_accounts {
+            p .liquidate { "No figures of " (failed.account) ": " (failed.reason) }
+        }
         @if accounts.len() > MOST_ROWS {
             p .note { "The " (count(MOST_ROWS as u64)) " neediest of " (count(accounts.len() as u64))
                 " accounts; results.csv has all of them." }
