@@ -15,6 +15,9 @@ use super::trace::Numbering;
 use crate::service::Desk;
 use crate::service::keys::Keys;
 
+/// A change of the market may take so many times as long as another request.
+const MARKET_DEADLINES: u32 = 10;
+
 /// A server's parts.
 pub struct App {
     /// Who computes.
@@ -80,7 +83,7 @@ impl App {
 
 impl Lanes {
     fn new(limits: &Limits, metrics: &Metrics) -> Self {
-        let lane = |name, at_once| {
+        let lane = |name, at_once, limits: &Limits| {
             let figures = Figures {
                 depth: metrics.gauge("shortfall_queue_depth", &[("queue", name)]),
                 wait: metrics.stage(name, "wait"),
@@ -89,10 +92,11 @@ impl Lanes {
             Lane::new(name, at_once, limits, figures)
         };
         Self {
-            what_ifs: lane("what-ifs", limits.what_ifs_at_once),
-            changes: lane("changes", limits.what_ifs_at_once),
-            analyses: lane("analyses", 1),
-            markets: lane("markets", 1),
+            what_ifs: lane("what-ifs", limits.what_ifs_at_once, limits),
+            changes: lane("changes", limits.what_ifs_at_once, limits),
+            analyses: lane("analyses", 1, limits),
+            // Given up halfway, a market would never come to be current where the machine is busy.
+            markets: lane("markets", 1, &Limits { deadline: MARKET_DEADLINES * limits.deadline, ..*limits }),
         }
     }
 }
