@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::auth::Gate;
 use super::guard::Hosts;
@@ -30,6 +30,8 @@ pub struct App {
     pub limits: Limits,
     /// Turns to compute.
     pub lanes: Lanes,
+    /// Room for subscriptions.
+    pub subscribers: Arc<Semaphore>,
     /// Figures for Prometheus.
     pub metrics: Metrics,
     /// Request ids.
@@ -72,6 +74,7 @@ impl App {
             hosts: Hosts::new(bound, &options.hosts),
             lanes: Lanes::new(&options.limits, &metrics),
             limits: options.limits,
+            subscribers: Arc::new(Semaphore::new(options.limits.subscribers as usize)),
             metrics,
             numbering: Numbering::new(),
             openapi: document.to_string(),
