@@ -2,6 +2,7 @@
 
 mod bench;
 mod calibrate;
+mod compare;
 mod completions;
 mod device;
 mod devices;
@@ -60,6 +61,7 @@ pub enum Command {
     Merge(merge::Arguments),
     Calibrate(calibrate::Arguments),
     Margin(margin::Arguments),
+    Compare(compare::Arguments),
     Generate(generate::Arguments),
     Serve(serve::Arguments),
     Whatif(whatif::Arguments),
@@ -91,6 +93,7 @@ pub fn perform(command: Command) -> Result<(), Failure> {
         Command::Merge(arguments) => merge::merge(&arguments),
         Command::Calibrate(arguments) => calibrate::calibrate(&arguments),
         Command::Margin(arguments) => margin::margin(&arguments),
+        Command::Compare(arguments) => compare::compare(&arguments),
         Command::Generate(arguments) => generate::generate(&arguments),
         Command::Serve(arguments) => serve::serve(&arguments),
         Command::Whatif(arguments) => whatif::whatif(&arguments),
