@@ -15,7 +15,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use self::model::Model;
-use self::net::Holdings;
+use self::net::{Excesses, Holdings};
 use self::simulate::{Consecutive, Paths};
 use super::{BLOCK, Cube, DeviceReport, Engine, EngineFault, FACTORS, Job};
 use crate::numeric::{Float, Lanes, Real};
@@ -186,9 +186,12 @@ impl CpuEngine {
             );
             let work =
                 Collecting { job, holdings: &holdings, brackets, tile, row_len, count: count as usize };
-            split_tails(tails, &tasks, levels).into_par_iter().for_each(|(accounts, tails)| {
-                self.instructions.dispatch(CollectTile::<R> { work: &work, accounts, tails });
-            });
+            split_tails(tails, &tasks, levels).into_par_iter().for_each_init(
+                Excesses::default,
+                |excesses, (accounts, tails)| {
+                    self.instructions.dispatch(CollectTile::<R> { work: &work, accounts, tails, excesses });
+                },
+            );
             first += count;
             progress(first - paths.start);
         }
@@ -296,13 +299,14 @@ struct CollectTile<'a, R: Real> {
     work: &'a Collecting<'a, R::Scalar>,
     accounts: Range<usize>,
     tails: &'a mut [Tail],
+    excesses: &'a mut Excesses,
 }
 
 impl<R: Real> pulp::WithSimd for CollectTile<'_, R> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) {
-        collect::<R>(self.work, self.accounts, self.tails);
+        collect::<R>(self.work, self.accounts, self.tails, self.excesses);
     }
 }
 
@@ -327,26 +331,37 @@ struct Collecting<'a, S> {
     count: usize,
 }
 
-/// Nets a tile for some accounts; `tails` is `[account][level]` of just these. Blocks outside,
-/// accounts inside: a block's rows stay in the cache while all accounts pass over them.
+/// Nets a tile for some accounts; `tails` is `[account][level]` of just these. Accounts inside,
+/// blocks outside, horizons outermost: the rows of one horizon on one block of paths stay in the
+/// cache while all accounts pass over them.
 #[inline(always)]
-fn collect<R: Real>(work: &Collecting<'_, R::Scalar>, accounts: Range<usize>, tails: &mut [Tail]) {
+fn collect<R: Real>(
+    work: &Collecting<'_, R::Scalar>,
+    accounts: Range<usize>,
+    tails: &mut [Tail],
+    excesses: &mut Excesses,
+) {
     let levels = work.job.levels.len();
+    let brackets = &work.brackets[accounts.start * levels..accounts.end * levels];
     let mut losses = [R::Scalar::default(); BLOCK];
-    for (block, pnl) in work.tile.chunks(work.row_len).enumerate() {
-        let valid = (work.count - block * BLOCK).min(BLOCK);
-        for (index, account) in accounts.clone().enumerate() {
-            for (horizon, holdings) in work.holdings.iter().enumerate() {
+    for (horizon, holdings) in work.holdings.iter().enumerate() {
+        for (block, pnl) in work.tile.chunks(work.row_len).enumerate() {
+            let valid = (work.count - block * BLOCK).min(BLOCK);
+            for (index, account) in accounts.clone().enumerate() {
                 net::losses::<R>(holdings, account, pnl, &mut losses);
                 for (level, tail_level) in work.job.levels.iter().enumerate() {
                     if tail_level.horizon == horizon {
-                        let bracket = &work.brackets[account * levels + level];
-                        net::collect(&losses, valid, bracket, &mut tails[index * levels + level]);
+                        let index = index * levels + level;
+                        if excesses.is_full() {
+                            excesses.sort_into(tails, brackets);
+                        }
+                        excesses.keep(&losses, valid, &brackets[index], index);
                     }
                 }
             }
         }
     }
+    excesses.sort_into(tails, brackets);
 }
 
 /// Ranges of accounts with about the same number of holdings.
