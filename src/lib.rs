@@ -12,6 +12,9 @@
 #![warn(missing_docs)]
 
 pub mod attribution;
+pub mod backtest;
+pub mod bench;
+pub mod calibrate;
 pub mod closed_form;
 pub mod engine;
 pub mod fault;
@@ -21,11 +24,14 @@ pub mod margin;
 pub mod market;
 pub mod numeric;
 pub mod plan;
+pub mod plot;
 pub mod portfolio;
 pub mod report;
 pub mod risk;
+pub mod rulebook;
 pub mod run;
 pub mod scenario;
+pub mod service;
 pub mod shard;
 pub mod table;
 pub mod units;

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::engine::{BLOCK, Engine, FACTORS, KEPT_PATHS};
-use crate::risk::{Bracket, Tail, TailEstimate};
+use crate::engine::{BLOCK, Engine, KEPT_PATHS, Shape};
+use crate::risk::{Bracket, TailEstimate};
 use crate::run::{self, AccountCase};
 use crate::scenario::Scenario;
 use crate::shard::Part;
@@ -19,62 +19,26 @@ const READ_ROW_BYTES: u64 = 160;
 /// What an allocator keeps beside what it was asked for: a tenth.
 const SLACK: u64 = 10;
 
-/// Shape of a job.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Shape {
-    /// Accounts.
-    pub accounts: u64,
-    /// Holdings of all accounts.
-    pub holdings: u64,
-    /// Horizons.
-    pub horizons: u64,
-    /// Levels of an account.
-    pub levels: u64,
-    /// Rows of the cube: instruments at every horizon.
-    pub rows: u64,
-    /// Assets.
-    pub assets: u64,
-    /// Times at which factors are kept, at most.
-    pub observations: u64,
-}
-
-impl Shape {
-    /// Shape of a part of a scenario.
-    pub fn new(scenario: &Scenario, part: &Part) -> Self {
-        let levels = run::levels(scenario);
-        let horizons = if levels[0].0 == levels[1].0 { 1 } else { 2 };
-        let longest = levels[0].0.get().max(levels[1].0.get());
-        let instruments = &scenario.portfolio.instruments;
-        let mut expiries: Vec<_> = instruments.iter().filter_map(|i| i.kind.expiry()).collect();
-        expiries.sort();
-        expiries.dedup();
-        let inside = expiries.iter().filter(|expiry| {
-            crate::units::Years::between(scenario.market.as_of, **expiry).is_some_and(|y| y.get() < longest)
-        });
-        Self {
-            accounts: part.accounts.end - part.accounts.start,
-            holdings: part.holdings,
-            horizons,
-            levels: levels.len() as u64,
-            rows: instruments.len() as u64 * horizons,
-            assets: scenario.market.assets.len() as u64,
-            observations: horizons + inside.count() as u64,
-        }
-    }
-
-    /// Bytes of one tail for each account and level.
-    pub fn tails_bytes(&self) -> u64 {
-        self.accounts * self.levels * size_of::<Tail>() as u64
-    }
-
-    /// Entries of the accounts' holdings over all horizons.
-    pub fn entries(&self) -> u64 {
-        self.holdings * self.horizons
-    }
-
-    /// Numbers that a block of paths has: its factors and profits.
-    pub fn block_cells(&self) -> u64 {
-        (self.rows + self.observations * self.assets * FACTORS as u64) * BLOCK as u64
+/// Shape of a part of a scenario.
+pub fn shape(scenario: &Scenario, part: &Part) -> Shape {
+    let levels = run::levels(scenario);
+    let horizons = if levels[0].0 == levels[1].0 { 1 } else { 2 };
+    let longest = levels[0].0.get().max(levels[1].0.get());
+    let instruments = &scenario.portfolio.instruments;
+    let mut expiries: Vec<_> = instruments.iter().filter_map(|i| i.kind.expiry()).collect();
+    expiries.sort();
+    expiries.dedup();
+    let inside = expiries.iter().filter(|expiry| {
+        crate::units::Years::between(scenario.market.as_of, **expiry).is_some_and(|y| y.get() < longest)
+    });
+    Shape {
+        accounts: part.accounts.end - part.accounts.start,
+        holdings: part.holdings,
+        horizons,
+        levels: levels.len() as u64,
+        rows: instruments.len() as u64 * horizons,
+        assets: scenario.market.assets.len() as u64,
+        observations: horizons + inside.count() as u64,
     }
 }
 
@@ -121,7 +85,7 @@ impl Memory {
         engine: &mut dyn Engine,
         allowed: Option<u64>,
     ) -> Result<Self, TooMuchMemory> {
-        let shape = Shape::new(scenario, part);
+        let shape = shape(scenario, part);
         let mut memory = Self::without_engine(scenario, &shape);
         let left = allowed.map_or(u64::MAX, |allowed| {
             let allowed = allowed - allowed / (SLACK + 1);

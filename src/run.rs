@@ -1,18 +1,24 @@
 //! A scenario run: the base case and every stress, from tails to margins.
 
+mod margins;
+mod store_fault;
+
+pub use store_fault::StoreFault;
+
 use std::borrow::Cow;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use crate::attribution::{Attributing, Attribution};
-use crate::engine::{self, BLOCK, DeviceReport, Driver, Engine, EngineFault, Job, JobInput, Pilot};
+use crate::engine::{
+    self, BLOCK, DeviceReport, Driver, Engine, EngineFault, Job, JobInput, Pilot, StageTimes,
+};
 use crate::instrument::{UnitValue, ValueFault};
-use crate::margin::{self, AccountValue, Margin};
+use crate::margin::{AccountValue, Margin, Tails, UnitTail};
 use crate::market::Market;
 use crate::portfolio::Portfolio;
 use crate::risk::{Bracket, Tail, TailEstimate, TailFault};
 use crate::scenario::Scenario;
-use crate::shard::StoreFault;
 use crate::units::{Confidence, Years};
 
 /// Paths of the first look under a tolerance; each further look doubles the paths.
@@ -32,6 +38,8 @@ pub struct Outcome {
     pub device: DeviceReport,
     /// Wall time of all cases.
     pub elapsed: Duration,
+    /// Seconds by stage that the engine spent on tails; `None` where the device does not tell.
+    pub stage_times: Option<StageTimes>,
     /// Memory that the run was planned to take at most, in bytes.
     pub planned_peak_memory_bytes: u64,
 }
@@ -49,6 +57,8 @@ pub struct Case {
     pub repaired: usize,
     /// Wall time.
     pub elapsed: Duration,
+    /// Tails of one dollar of each asset at each level; estimated from the pilot's paths.
+    pub asset_tails: Vec<[UnitTail; 2]>,
     /// Accounts in the order of the portfolio, or why the case has none.
     pub accounts: Result<Vec<AccountCase>, String>,
 }
@@ -158,16 +168,19 @@ pub fn run_from(
     let start = Instant::now();
     let base_units = value_instruments(scenario, &scenario.market).map_err(EngineFault::Device)?;
     let of = case_count(scenario);
+    let before = engine.stage_times().unwrap_or_default();
     let mut with = With { source, engine, monitor };
     let mut cases = Vec::with_capacity(of);
     for index in 0..of {
         with.monitor.case(case_name(scenario, index), index, of, scenario.simulation.paths);
         cases.push(run_case(scenario, index, &base_units, &mut with)?);
     }
+    margins::across_cases(scenario, &base_units, &mut cases).map_err(EngineFault::Device)?;
     Ok(Outcome {
         cases,
         device: with.engine.device(),
         elapsed: start.elapsed(),
+        stage_times: with.engine.stage_times().map(|after| after - before),
         planned_peak_memory_bytes: 0,
     })
 }
@@ -259,13 +272,24 @@ fn job_after<'a>(
     base: &[UnitValue],
     now: &[UnitValue],
 ) -> Result<(Carried<'a>, Job), String> {
+    let carried = carry(scenario, market, base, now)?;
+    let job = job_of(scenario, market, &carried.portfolio, &carried.units)?;
+    Ok((carried, job))
+}
+
+/// The portfolio of a case and the value of each of its instruments.
+fn carry<'a>(
+    scenario: &'a Scenario,
+    market: &Market,
+    base: &[UnitValue],
+    now: &[UnitValue],
+) -> Result<Carried<'a>, String> {
     let mut portfolio = scenario.portfolio.carried(market, base, now);
     if let Some(asset) = scenario.reporting_asset {
         portfolio.to_mut().hold_cash(asset);
     }
     let units = value_all(&portfolio, market)?;
-    let job = job_of(scenario, market, &portfolio, &units)?;
-    Ok((Carried { portfolio, units }, job))
+    Ok(Carried { portfolio, units })
 }
 
 fn value_instruments(scenario: &Scenario, market: &Market) -> Result<Vec<UnitValue>, String> {
@@ -294,6 +318,7 @@ fn run_case(
         steps: 0,
         repaired: 0,
         elapsed: Duration::ZERO,
+        asset_tails: Vec::new(),
         accounts: Ok(Vec::new()),
     };
     let (units, carried, job) = match prepare(scenario, &market, base_units) {
@@ -317,14 +342,18 @@ fn run_case(
     };
     let attributions = attributing.attribute(&scenario.attribution)?;
     let drivers = pilot.drivers(&job, 0);
+    let [maintenance, initial] = [0, 1].map(|level| pilot.unit_tails(&job, level));
+    case.asset_tails = maintenance.into_iter().zip(initial).map(|(a, b)| [a, b]).collect();
+    let margining =
+        margins::Margining::new(scenario, &market, base_units, &units, &carried, &case.asset_tails);
     let accounts = estimates.chunks(job.levels.len()).zip(drivers).zip(attributions).enumerate();
     let accounts = accounts.map(|(account, ((estimates, driver), attribution))| {
-        let value = account_value(scenario, &market, account, base_units, &units);
         let [maintenance, initial] = [estimates[0], estimates[1]];
-        let margin = margin::margin(&scenario.margin, &value, &maintenance, &initial);
+        let (value, margin) = margining.of(account, &Tails::own(maintenance, initial));
         AccountCase { account, value, maintenance, initial, margin, driver, attribution }
     });
-    case.accounts = Ok(accounts.collect());
+    let accounts = accounts.collect();
+    case.accounts = Ok(accounts);
     case.steps = job.steps();
     case.elapsed = start.elapsed();
     Ok(case)
@@ -436,36 +465,4 @@ fn repair(
     results.into_iter().collect::<Result<_, _>>().map_err(|fault| {
         EngineFault::Device(format!("a tail could not be estimated ({fault:?}); use more paths"))
     })
-}
-
-fn account_value(
-    scenario: &Scenario,
-    market: &Market,
-    account: usize,
-    base_units: &[UnitValue],
-    units: &[UnitValue],
-) -> AccountValue {
-    let account = &scenario.portfolio.accounts[account];
-    let mut base = account.cash;
-    let mut profit = 0.0;
-    let mut gross_notional = 0.0;
-    for holding in &account.holdings {
-        let index = holding.instrument as usize;
-        base += holding.quantity * base_units[index].market_value;
-        profit += holding.quantity * base_units[index].profit_to(&units[index]);
-        gross_notional += holding.quantity.abs() * units[index].notional;
-    }
-    let haircut = |&(asset, amount): &(usize, f64)| {
-        scenario.margin.haircuts[asset] * (amount * market.assets[asset].spot).max(0.0)
-    };
-    let haircuts: f64 = account.balances.iter().map(haircut).sum();
-    let price = |market: &Market| scenario.reporting_asset.map_or(1.0, |asset| market.assets[asset].spot);
-    let (then, now) = (price(&scenario.market), price(market));
-    let market_value = (base + profit) / now;
-    AccountValue {
-        market_value,
-        equity: market_value - haircuts / now,
-        gross_notional: gross_notional / now,
-        stress_profit: market_value - base / then,
-    }
 }

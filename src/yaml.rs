@@ -279,6 +279,16 @@ impl<'a> At<'a> {
         read(&text).or_else(|| self.fault(expected))
     }
 
+    /// Whether it is a list.
+    pub fn is_list(&self) -> bool {
+        matches!(self.node.value, Value::Sequence(_))
+    }
+
+    /// Whether it is a mapping.
+    pub fn is_mapping(&self) -> bool {
+        matches!(self.node.value, Value::Mapping(_))
+    }
+
     /// Each item of a list through `read`; `None` if any of them is wrong.
     pub fn list<T>(&self, read: impl Fn(At<'_>) -> Option<T>) -> Option<Vec<T>> {
         let Value::Sequence(items) = &self.node.value else { return self.fault("a list") };

@@ -3,10 +3,6 @@
 //! The components are Euler's: the mean of each part's loss over the tail's paths. Only those are
 //! simulated again, from their counters. See docs/attribution.md for formulas and conventions.
 
-mod selection;
-
-pub use selection::{SELECTION, Selection};
-
 use jiff::Timestamp;
 
 use crate::engine::cpu::{CpuEngine, Grouping, TailSums};
@@ -14,7 +10,7 @@ use crate::engine::{EngineFault, GREEKS, Greek, Job, RowSplit};
 use crate::instrument::{Kind, UnitValue};
 use crate::portfolio::{Holding, Portfolio};
 use crate::risk::{Component, ComponentSums, TailEstimate, TailPaths, TailSize};
-use crate::scenario::Precision;
+use crate::scenario::{Precision, Selection};
 
 /// Worst paths of an account.
 pub const WORST_PATHS: usize = 10;
@@ -38,7 +34,7 @@ pub struct Attribution {
 /// up to the reported figure.
 #[derive(Clone, Debug)]
 pub struct LevelAttribution {
-    /// By position, in the order of the account's holdings.
+    /// By position: net quantities, in the order of the account's first holding of each.
     pub by_position: Vec<PositionComponent>,
     /// By asset of the market, those that the account holds.
     pub by_asset: Vec<(usize, Component)>,
@@ -177,7 +173,7 @@ impl Attributing<'_> {
     }
 
     fn account(&self, account: usize, tails: &[TailPaths]) -> Attribution {
-        let job = self.job.for_accounts(&[account]).with_held_rows();
+        let job = self.job.for_accounts(&[account]).with_net_holdings().with_held_rows();
         let groups = Groups::new(self.portfolio, account);
         let sums = |level: usize, worst: usize| {
             let splits = self.splits(&job, level);
@@ -193,7 +189,7 @@ impl Attributing<'_> {
         };
         let (maintenance, initial) = (sums(0, WORST_PATHS), sums(1, 0));
         Attribution {
-            worst_paths: self.worst_paths(account, &groups, &tails[0], &maintenance),
+            worst_paths: self.worst_paths(&groups, &tails[0], &maintenance),
             maintenance: self.level(account, 0, &groups, &tails[0], &maintenance),
             initial: self.level(account, 1, &groups, &tails[1], &initial),
         }
@@ -228,8 +224,7 @@ impl Attributing<'_> {
         let confidence = self.job.levels[level].confidence;
         let size = TailSize { paths: self.paths, confidence, end: tail.paths.len() - tail.end() };
         let component = |sums: &ComponentSums| sums.component(&size);
-        let holdings = &self.portfolio.accounts[account].holdings;
-        let positions = holdings.iter().zip(sums.holdings.iter().zip(&sums.holding_greeks));
+        let positions = groups.holdings.iter().zip(sums.holdings.iter().zip(&sums.holding_greeks));
         let by_position: Vec<PositionComponent> = positions
             .map(|(holding, (sums, greeks))| PositionComponent {
                 instrument: self.name(holding),
@@ -254,14 +249,8 @@ impl Attributing<'_> {
         self.portfolio.instruments[holding.instrument as usize].name.clone()
     }
 
-    fn worst_paths(
-        &self,
-        account: usize,
-        groups: &Groups,
-        tail: &TailPaths,
-        sums: &TailSums,
-    ) -> Vec<WorstPath> {
-        let holdings = &self.portfolio.accounts[account].holdings;
+    fn worst_paths(&self, groups: &Groups, tail: &TailPaths, sums: &TailSums) -> Vec<WorstPath> {
+        let holdings = &groups.holdings;
         let of_path =
             |(path, regenerated): (&crate::risk::TailPath, &crate::engine::cpu::RegeneratedPath)| {
                 let asset_loss = |asset: usize| {
@@ -308,6 +297,8 @@ fn floor_below(estimate: &TailEstimate) -> f64 {
 
 /// How one account's holdings are grouped.
 struct Groups {
+    /// Net, each instrument once.
+    holdings: Vec<Holding>,
     /// Asset of each holding.
     assets: Vec<usize>,
     /// Assets that are held, ascending.
@@ -320,7 +311,7 @@ struct Groups {
 
 impl Groups {
     fn new(portfolio: &Portfolio, account: usize) -> Self {
-        let holdings = &portfolio.accounts[account].holdings;
+        let holdings = portfolio.accounts[account].net_holdings();
         let instruments = || holdings.iter().map(|h| &portfolio.instruments[h.instrument as usize]);
         let assets: Vec<usize> = instruments().map(|instrument| instrument.asset).collect();
         let mut held = assets.clone();
@@ -333,6 +324,6 @@ impl Groups {
         expiries.dedup();
         let index = |expiry| expiries.binary_search(expiry).expect("every expiry was collected");
         let expiry_of = expiry.iter().map(index).collect();
-        Self { assets, held, expiries, expiry_of }
+        Self { holdings, assets, held, expiries, expiry_of }
     }
 }

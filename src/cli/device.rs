@@ -3,11 +3,10 @@
 use std::ops::Range;
 
 use shortfall::engine::cpu::CpuEngine;
-use shortfall::engine::gpu::{self, GpuEngine};
-use shortfall::engine::{Cube, DeviceReport, Engine, EngineFault, Job};
-use shortfall::plan::Shape;
+use shortfall::engine::gpu::{self, GpuEngine, Wanted};
+use shortfall::engine::{Cube, DeviceReport, Engine, EngineFault, Job, Several, Shape, StageTimes};
 use shortfall::risk::{Bracket, Tail};
-use shortfall::scenario::{DeviceChoice, Precision};
+use shortfall::scenario::{Device, DeviceChoice, Precision};
 
 use super::output;
 
@@ -17,9 +16,10 @@ pub fn choose(choice: &DeviceChoice, precision: Precision) -> Result<Box<dyn Eng
     match choice {
         DeviceChoice::Cpu => Ok(cpu(precision, "asked for")),
         DeviceChoice::Gpu(name) => gpu(name.as_deref()),
+        DeviceChoice::Several(devices) => several(devices, precision),
         DeviceChoice::Auto if precision == Precision::F64 => Ok(cpu(precision, "f64 runs on the CPU only")),
         DeviceChoice::Auto => match hardware_gpu() {
-            Ok(gpu) => Ok(Box::new(WithFallback { engine: gpu, on_gpu: true, precision })),
+            Ok(gpu) => Ok(Box::new(WithFallback::new(gpu, precision))),
             Err(fault) => Ok(cpu(precision, &fault.to_string())),
         },
     }
@@ -33,6 +33,24 @@ pub fn any_gpu(name: Option<&str>) -> Result<Box<dyn Engine>, EngineFault> {
 /// A GPU by part of its name or its bus id, software adapters included.
 fn gpu(name: Option<&str>) -> Result<Box<dyn Engine>, EngineFault> {
     Ok(Box::new(GpuEngine::new(name)?))
+}
+
+/// Devices side by side. One that fails is left out, and said so.
+fn several(devices: &[Device], precision: Precision) -> Result<Box<dyn Engine>, EngineFault> {
+    let wanted = devices.iter().filter_map(|device| match device {
+        Device::Cpu => None,
+        Device::Gpu(None) => Some(Wanted::First),
+        Device::Gpu(Some(name)) => Some(Wanted::Named(name.clone())),
+        Device::AllGpus => Some(Wanted::AllHardware),
+    });
+    let gpus = GpuEngine::several(&wanted.collect::<Vec<_>>())?;
+    let mut engines: Vec<Box<dyn Engine>> = Vec::new();
+    if devices.contains(&Device::Cpu) {
+        engines.push(Box::new(CpuEngine::new(precision)));
+    }
+    engines.extend(gpus.into_iter().map(|gpu| -> Box<dyn Engine> { Box::new(gpu) }));
+    let on_loss = |text: &str| output::say_over_bar(&format!("going on without it: {text}"));
+    Ok(Box::new(Several::new(engines, on_loss)))
 }
 
 /// A hardware GPU; software adapters are left to `gpu`, which has to be asked for.
@@ -85,6 +103,10 @@ impl Engine for Reasoned {
         self.engine.working_bytes(shape, allowed)
     }
 
+    fn stage_times(&self) -> Option<StageTimes> {
+        self.engine.stage_times()
+    }
+
     fn cube(&mut self, job: &Job, paths: Range<u64>) -> Result<Cube<f32>, EngineFault> {
         self.engine.cube(job, paths)
     }
@@ -95,6 +117,8 @@ impl Engine for Reasoned {
 struct WithFallback {
     engine: Box<dyn Engine>,
     on_gpu: bool,
+    /// Of the GPU that was given up.
+    earlier: StageTimes,
     precision: Precision,
 }
 
@@ -113,12 +137,22 @@ impl Engine for WithFallback {
         self.or_on_cpu(&mut |engine| engine.tails(job, brackets, paths.clone(), progress))
     }
 
+    fn stage_times(&self) -> Option<StageTimes> {
+        let mut times = self.engine.stage_times()?;
+        times += self.earlier;
+        Some(times)
+    }
+
     fn cube(&mut self, job: &Job, paths: Range<u64>) -> Result<Cube<f32>, EngineFault> {
         self.or_on_cpu(&mut |engine| engine.cube(job, paths.clone()))
     }
 }
 
 impl WithFallback {
+    fn new(engine: Box<dyn Engine>, precision: Precision) -> Self {
+        Self { engine, on_gpu: true, earlier: StageTimes::default(), precision }
+    }
+
     fn or_on_cpu<T>(
         &mut self,
         work: &mut dyn FnMut(&mut dyn Engine) -> Result<T, EngineFault>,
@@ -127,6 +161,7 @@ impl WithFallback {
             Err(fault) if self.on_gpu => {
                 let reason = format!("{} gave up: {fault}", self.engine.device().name);
                 output::say_over_bar(&format!("going on with the CPU: {reason}"));
+                self.earlier = self.engine.stage_times().unwrap_or_default();
                 self.engine = cpu(self.precision, &reason);
                 self.on_gpu = false;
                 work(&mut *self.engine)
@@ -170,7 +205,7 @@ mod tests {
         scenario.simulation.paths = 8192;
         let run =
             |engine: &mut dyn Engine| shortfall::run::run(&scenario, engine, &mut shortfall::run::Silent);
-        let mut falling = WithFallback { engine: Box::new(Dying), on_gpu: true, precision: Precision::F32 };
+        let mut falling = WithFallback::new(Box::new(Dying), Precision::F32);
         let fallen = run(&mut falling).unwrap();
         assert_eq!(fallen.device.engine, "cpu");
         assert!(fallen.device.reason.contains("Dying GPU gave up: the device was lost (unplugged)"));

@@ -68,8 +68,12 @@ fn render(devices: &Devices) -> String {
     if devices.adapters.is_empty() {
         text.push_str("no GPU adapters\n");
     }
+    let hardware = devices.adapters.iter().filter(|adapter| adapter.kind == AdapterKind::Hardware).count();
+    text.push_str(&format!(
+        "\nside by side, sharing the paths: several of these such as cpu,gpu; `gpus` takes all hardware adapters ({hardware})\n"
+    ));
     let auto = &devices.auto;
-    text.push_str(&format!("\nauto takes {} ({}): {}\n", auto.engine, auto.name, auto.reason));
+    text.push_str(&format!("auto takes {} ({}): {}\n", auto.engine, auto.name, auto.reason));
     text
 }
 

@@ -6,8 +6,7 @@ use shortfall::engine::EngineFault;
 use shortfall::fault::Faults;
 use shortfall::plan::TooMuchMemory;
 use shortfall::report::FolderFault;
-use shortfall::run::RunFault;
-use shortfall::shard::StoreFault;
+use shortfall::run::{RunFault, StoreFault};
 
 use super::output;
 

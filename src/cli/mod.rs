@@ -1,5 +1,7 @@
 //! The command line: one file per subcommand; the only reader of arguments and environment.
 
+mod bench;
+mod calibrate;
 mod completions;
 mod device;
 mod devices;
@@ -7,10 +9,12 @@ pub mod exit;
 mod fail_if;
 mod generate;
 mod init;
+mod margin;
 mod merge;
 mod output;
 mod overrides;
 mod plan;
+mod procyclicality;
 mod progress;
 mod run;
 mod shard;
@@ -50,8 +54,12 @@ pub enum Command {
     Plan(plan::Arguments),
     Shard(shard::Arguments),
     Merge(merge::Arguments),
+    Calibrate(calibrate::Arguments),
+    Margin(margin::Arguments),
     Generate(generate::Arguments),
+    Procyclicality(procyclicality::Arguments),
     Validate(validate::Arguments),
+    Bench(bench::Arguments),
     Devices(devices::Arguments),
     Init(init::Arguments),
     Completions(completions::Arguments),
@@ -74,8 +82,12 @@ pub fn perform(command: Command) -> Result<(), Failure> {
         Command::Plan(arguments) => plan::plan(&arguments),
         Command::Shard(arguments) => shard::shard(&arguments),
         Command::Merge(arguments) => merge::merge(&arguments),
+        Command::Calibrate(arguments) => calibrate::calibrate(&arguments),
+        Command::Margin(arguments) => margin::margin(&arguments),
         Command::Generate(arguments) => generate::generate(&arguments),
+        Command::Procyclicality(arguments) => procyclicality::procyclicality(&arguments),
         Command::Validate(arguments) => validate::validate(&arguments),
+        Command::Bench(arguments) => bench::bench(&arguments),
         Command::Devices(arguments) => devices::devices(&arguments),
         Command::Init(arguments) => init::init(&arguments),
         Command::Completions(arguments) => completions::completions(&arguments),

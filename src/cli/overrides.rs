@@ -1,8 +1,7 @@
 //! Options that change a scenario, within the limits of its file.
 
 use clap::Args;
-use shortfall::attribution::{SELECTION, Selection};
-use shortfall::scenario::{self, DeviceChoice, Precision, Scenario};
+use shortfall::scenario::{self, DeviceChoice, Precision, SELECTION, Scenario, Selection};
 
 use super::exit::Failure;
 
@@ -10,7 +9,8 @@ use super::exit::Failure;
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Instead of the scenario's own")]
 pub struct Overrides {
-    /// Where to run: auto, cpu, gpu, or gpu:NAME for an adapter by part of its name
+    /// Where to run: auto, cpu, gpu, gpu:NAME for an adapter by part of its name or its bus id, gpus
+    /// for all hardware GPUs, or several side by side such as cpu,gpu
     #[arg(long, value_name = "DEVICE", value_parser = device)]
     pub device: Option<DeviceChoice>,
     /// Paths of each case; the most to use with --tolerance
@@ -54,7 +54,7 @@ impl Overrides {
         if let Some(device) = &self.device {
             simulation.device = device.clone();
         }
-        if simulation.precision == Precision::F64 && matches!(simulation.device, DeviceChoice::Gpu(_)) {
+        if simulation.precision == Precision::F64 && simulation.device.is_on_gpu() {
             return Err(Failure::Usage(
                 "precision f64 on a GPU; use --device cpu with f64, or --precision f32".to_owned(),
             ));
@@ -63,7 +63,8 @@ impl Overrides {
     }
 }
 
-/// Keeps the named stresses; the base case always runs.
+/// Keeps the named stresses; the base case always runs, and so do stresses that the margin rules
+/// name.
 pub fn keep_cases(scenario: &mut Scenario, names: &[String]) -> Result<(), Failure> {
     if names.is_empty() {
         return Ok(());
@@ -75,7 +76,9 @@ pub fn keep_cases(scenario: &mut Scenario, names: &[String]) -> Result<(), Failu
             known.iter().map(|name| format!(", {name}")).collect::<String>()
         )));
     }
-    scenario.stresses.retain(|stress| names.contains(&stress.name));
+    let needed = scenario.margin.add_ons.cases().map(|case| case.map(str::to_owned));
+    let is_needed = |name: &String| needed.iter().flatten().any(|case| case == name);
+    scenario.stresses.retain(|stress| names.contains(&stress.name) || is_needed(&stress.name));
     Ok(())
 }
 

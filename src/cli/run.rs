@@ -9,9 +9,9 @@ use shortfall::engine::gpu::shaders_blake3;
 use shortfall::plan::{Bytes, Memory};
 use shortfall::report::manifest::Started;
 use shortfall::report::{Document, Folder, text};
-use shortfall::run::{self, Outcome, RunFault};
+use shortfall::run::{self, Outcome, RunFault, StoreFault};
 use shortfall::scenario::{self, Scenario};
-use shortfall::shard::{self, Checkpoints, Identity, Part, StoreFault};
+use shortfall::shard::{self, Checkpoints, Identity, Part};
 use shortfall::units::Years;
 
 use super::exit::{Failure, exit_codes};

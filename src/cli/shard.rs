@@ -20,7 +20,7 @@ pub struct Arguments {
     /// Which shard, from 0
     #[arg(long, value_name = "I")]
     pub index: u32,
-    /// Where to run: auto, cpu, gpu, or gpu:NAME for an adapter by part of its name
+    /// Where to run; see `shortfall run`
     #[arg(long, value_name = "DEVICE", value_parser = overrides::device)]
     pub device: Option<DeviceChoice>,
     /// The scenario, where it does not lie where it was planned

@@ -123,6 +123,9 @@ fn compare(arguments: &Arguments, path: &Path) -> Result<(), Failure> {
         DeviceChoice::Cpu => Err("--device cpu".to_owned()),
         DeviceChoice::Auto => device::any_gpu(None).map_err(|fault| fault.to_string()),
         DeviceChoice::Gpu(name) => Ok(device::any_gpu(name.as_deref())?),
+        DeviceChoice::Several(_) => {
+            return Err(Failure::Usage("validate compares one GPU at a time: --device gpu:NAME".to_owned()));
+        }
     };
     let spinner = Spinner::new("comparing");
     let name = gpu.as_ref().map(|gpu| gpu.device().name).ok();

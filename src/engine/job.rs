@@ -4,7 +4,7 @@
 
 use crate::instrument::{CurvePoint, OptionPart, SmileRule, UnitValue};
 use crate::market::{Asset, JumpSize, Jumps, Market};
-use crate::portfolio::Portfolio;
+use crate::portfolio::{self, Portfolio};
 use crate::units::{Confidence, Years};
 
 use super::{MixingTable, TailLevel};
@@ -249,7 +249,7 @@ pub fn build(input: &JobInput<'_>) -> Result<Job, JobFault> {
     let scale = portfolio.accounts.iter().map(|account| {
         let notional =
             |h: &crate::portfolio::Holding| h.quantity.abs() * units[h.instrument as usize].notional;
-        account.holdings.iter().map(notional).sum::<f64>() / unit_price
+        account.net_holdings().iter().map(notional).sum::<f64>() / unit_price
     });
     let moving = |moves: fn(&Asset) -> bool| market.assets.iter().any(moves);
     Ok(Job {
@@ -510,6 +510,25 @@ impl Job {
                 part.starts.push(part.row.len() as u32);
             }
             job.netting.push(part);
+        }
+        job
+    }
+
+    /// The same job with each row once in an account, its quantities added.
+    pub fn with_net_holdings(&self) -> Self {
+        let mut job = Self { netting: Vec::new(), ..self.clone() };
+        for whole in &self.netting {
+            let mut net = Netting { starts: vec![0], ..Netting::default() };
+            for bounds in whole.starts.windows(2) {
+                let range = bounds[0] as usize..bounds[1] as usize;
+                let rows = whole.row[range.clone()].iter().copied();
+                for (row, quantity) in portfolio::net(rows.zip(whole.quantity[range].iter().copied())) {
+                    net.row.push(row);
+                    net.quantity.push(quantity);
+                }
+                net.starts.push(net.row.len() as u32);
+            }
+            job.netting.push(net);
         }
         job
     }

@@ -6,7 +6,11 @@ pub mod gpu;
 mod greek;
 mod job;
 mod mixing;
+mod model;
 mod pilot;
+mod several;
+mod shape;
+mod stage_times;
 
 pub use greek::{GREEKS, Greek, RowSplit};
 pub use job::{
@@ -15,10 +19,12 @@ pub use job::{
 };
 pub use mixing::MixingTable;
 pub use pilot::{Driver, KEPT_PATHS, Pilot};
+pub use several::Several;
+pub use shape::Shape;
+pub use stage_times::StageTimes;
 
 use std::ops::Range;
 
-use crate::plan::Shape;
 use crate::risk::{Bracket, Tail};
 use crate::units::Confidence;
 
@@ -35,8 +41,8 @@ pub struct TailLevel {
     pub confidence: Confidence,
 }
 
-/// An engine ready to run.
-pub trait Engine {
+/// An engine ready to run. It may be moved to a thread of its own.
+pub trait Engine: Send {
     /// What it runs on, as reports show it.
     fn device(&self) -> DeviceReport;
 
@@ -71,6 +77,12 @@ pub trait Engine {
         shape.tails_bytes()
     }
 
+    /// Seconds by stage since the engine was made; see [`StageTimes`] for how to read them. `None`
+    /// where the device does not tell.
+    fn stage_times(&self) -> Option<StageTimes> {
+        None
+    }
+
     /// Factors and profits in f32 of a range of paths (whole blocks; the last may reach beyond its
     /// end), kept for comparisons.
     fn cube(&mut self, job: &Job, paths: Range<u64>) -> Result<Cube<f32>, EngineFault>;
@@ -96,6 +108,23 @@ pub struct DeviceReport {
     pub detail: String,
     /// Why it was taken, where the choice was automatic.
     pub reason: String,
+}
+
+impl DeviceReport {
+    /// Several devices that made one result: each of them once, joined by ` + `.
+    pub fn joined(reports: &[Self]) -> Self {
+        let join = |field: fn(&Self) -> &str| {
+            let mut all: Vec<&str> = reports.iter().map(field).collect();
+            all.dedup();
+            all.join(" + ")
+        };
+        Self {
+            engine: join(|report| &report.engine),
+            name: join(|report| &report.name),
+            detail: join(|report| &report.detail),
+            reason: join(|report| &report.reason),
+        }
+    }
 }
 
 /// What can go wrong on a device.

@@ -3,6 +3,7 @@
 
 use super::cpu::CpuEngine;
 use super::{BLOCK, Cube, FACTORS, Job, TailLevel};
+use crate::margin::UnitTail;
 use crate::risk::{Bracket, largest};
 use crate::scenario::Precision;
 use crate::units::Confidence;
@@ -111,6 +112,26 @@ impl Pilot {
             let worst = worst_paths(&losses[..paths], count.min(paths));
             self.driver(job, &row_assets, tail_level.horizon, account, &worst)
         })
+    }
+
+    /// Expected Shortfall of one dollar of each asset at a level, held and owed.
+    pub fn unit_tails(&self, job: &Job, level: usize) -> Vec<UnitTail> {
+        let TailLevel { horizon, confidence, .. } = job.levels[level];
+        let paths = self.run.min(KEPT_PATHS) as usize;
+        let count = ((paths as f64 * confidence.tail()).round() as usize).max(1).min(paths);
+        let years = job.horizons[horizon].get();
+        let observation = job.observations.iter().position(|o| (o.years - years).abs() < 1e-9);
+        let tail = |asset: usize| {
+            let Some(observation) = observation else { return UnitTail::default() };
+            let start = (observation * job.assets + asset) * FACTORS * BLOCK;
+            let growth =
+                |path: usize| f64::from(self.kept.factors[path / BLOCK][start + path % BLOCK]).exp_m1();
+            let mut returns: Vec<f64> = (0..paths).map(growth).collect();
+            returns.sort_unstable_by(f64::total_cmp);
+            let mean = |part: &[f64]| part.iter().sum::<f64>() / count as f64;
+            UnitTail { long: -mean(&returns[..count]), short: mean(&returns[paths - count..]) }
+        };
+        (0..job.assets).map(tail).collect()
     }
 
     fn driver(

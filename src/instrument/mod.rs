@@ -5,7 +5,9 @@ mod name;
 mod value;
 
 pub use name::{NameFault, parse};
-pub use value::{CurvePoint, OptionPart, Sensitivity, SmileRule, Terms, UnitValue, Unrealised, ValueFault};
+pub use value::{
+    CurvePoint, OptionPart, Sensitivity, SmileRule, Terms, UnitExposure, UnitValue, Unrealised, ValueFault,
+};
 
 use jiff::Timestamp;
 

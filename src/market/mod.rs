@@ -1,13 +1,15 @@
 //! The market: spots, forwards, volatility surfaces, and the dynamics of every asset.
 
 mod correlation;
+mod liquidity;
 mod quotes;
 mod read;
 mod svi;
 mod svi_fit;
 
 pub use correlation::{Correlation, CorrelationFault};
-pub use read::{files, read};
+pub use liquidity::{Book, Liquidity, PriceQuality, Side};
+pub use read::{MAX_ASSETS, files, is_ticker, read};
 pub use svi::{SliceFault, SviSlice};
 
 use jiff::Timestamp;
@@ -65,6 +67,10 @@ pub struct Asset {
     pub forwards: Vec<Forward>,
     /// Implied volatility by expiry, ascending.
     pub surface: Vec<SurfaceSlice>,
+    /// How it trades, if the market says so; margin rules for liquidation need it.
+    pub liquidity: Option<Liquidity>,
+    /// How far its price can be trusted, likewise.
+    pub price_quality: Option<PriceQuality>,
 }
 
 /// A forward price.
@@ -145,6 +151,17 @@ impl JumpSize {
         };
         growth.is_finite().then_some(growth)
     }
+
+    /// `E[J^2]`, the second moment of a log jump.
+    pub fn second_moment(&self) -> f64 {
+        match *self {
+            Self::Merton { mean, sd } => mean * mean + sd * sd,
+            Self::Kou { up_probability, up_rate, down_rate } => {
+                let exponential = |rate: f64| 2.0 / (rate * rate);
+                up_probability * exponential(up_rate) + (1.0 - up_probability) * exponential(down_rate)
+            }
+        }
+    }
 }
 
 /// Ornstein-Uhlenbeck dynamics of the log level of implied volatility.
@@ -179,6 +196,33 @@ impl Market {
     /// Index of an asset by its name.
     pub fn asset_index(&self, name: &str) -> Option<usize> {
         self.assets.iter().position(|asset| asset.name == name)
+    }
+
+    /// Covariance of two assets' log returns over a year, diffusion and jumps together.
+    ///
+    /// # Formula
+    /// `R_ij s_i s_j + lambda_c l_i l_j E[J_c^2]`, and `lambda_i E[J_i^2]` more on the diagonal.
+    pub fn covariance_annual(&self, first: usize, second: usize) -> f64 {
+        let (a, b) = (&self.assets[first], &self.assets[second]);
+        let power = |jumps: &Jumps| jumps.intensity_annual * jumps.size.second_moment();
+        let common = self.common_jumps.as_ref().map_or(0.0, power);
+        let own = a.own_jumps.as_ref().filter(|_| first == second).map_or(0.0, power);
+        self.correlation.get(first, second) * a.volatility_annual * b.volatility_annual
+            + common * a.common_jump_loading * b.common_jump_loading
+            + own
+    }
+
+    /// Volatility of an asset's log return over a year, diffusion and jumps together: 0.6 is 60 %.
+    pub fn total_volatility_annual(&self, asset: usize) -> f64 {
+        self.covariance_annual(asset, asset).sqrt()
+    }
+
+    /// Multiplies all prices of an asset: spot, perpetual mark and forwards.
+    pub fn scale_prices(&mut self, asset: usize, factor: f64) {
+        let asset = &mut self.assets[asset];
+        asset.spot *= factor;
+        asset.perpetual_mark *= factor;
+        asset.forwards.iter_mut().for_each(|forward| forward.price *= factor);
     }
 }
 

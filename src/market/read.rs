@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     Asset, Correlation, CorrelationFault, Forward, ImpliedVolatility, JumpSize, Jumps, Market, SurfaceSlice,
-    SviSlice, TailGroup, quotes,
+    SviSlice, TailGroup, liquidity, quotes,
 };
 use crate::fault::{Fault, Faults};
 use crate::table::{Row, Table, optional, required};
@@ -169,6 +169,8 @@ fn read_asset(m: &Mapping<'_>, groups: &[String]) -> Option<Asset> {
     let basis_volatility =
         m.optional("basis_volatility", |at| at.number("a number in [0, 10]", |x| (0.0..=10.0).contains(&x)));
     let funding_rate = m.optional("funding_rate", rate);
+    let liquidity = m.optional("liquidity", |at| at.mapping(liquidity::read_liquidity));
+    let price_quality = m.optional("oracle", |at| at.mapping(liquidity::read_price_quality));
     let spot = spot?;
     Some(Asset {
         name: name?,
@@ -185,6 +187,8 @@ fn read_asset(m: &Mapping<'_>, groups: &[String]) -> Option<Asset> {
         funding_rate_annual: funding_rate?.unwrap_or(0.0),
         forwards: Vec::new(),
         surface: Vec::new(),
+        liquidity: liquidity?,
+        price_quality: price_quality?,
     })
 }
 

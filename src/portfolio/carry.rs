@@ -25,24 +25,19 @@ impl Portfolio {
                 by_asset[self.instruments[instrument].asset] += holding.quantity * coins[instrument];
             }
             for (asset, amount) in by_asset.into_iter().enumerate().filter(|(_, amount)| *amount != 0.0) {
-                let spot = spot_of(&mut carried.instruments, market, asset);
-                match account.holdings.binary_search_by_key(&spot, |holding| holding.instrument) {
-                    Ok(place) => account.holdings[place].quantity += amount,
-                    Err(place) => {
-                        account.holdings.insert(place, Holding { instrument: spot, quantity: amount })
-                    }
-                }
+                let instrument = spot_of(&mut carried.instruments, market, asset);
+                account.holdings.push(Holding { instrument, quantity: amount });
             }
         }
         Cow::Owned(carried)
     }
 
-    /// Makes cash a holding, for figures in coins of an asset: there a dollar is what moves.
+    /// Makes cash the first holding, for figures in coins of an asset: there a dollar is what moves.
     pub fn hold_cash(&mut self, asset: usize) {
         let cash = u32::try_from(self.instruments.len()).expect("row limits keep the count below 2^32");
         self.instruments.push(Instrument { name: "USD".to_owned(), asset, kind: Kind::Cash });
         for account in self.accounts.iter_mut().filter(|account| account.cash != 0.0) {
-            account.holdings.push(Holding { instrument: cash, quantity: account.cash });
+            account.holdings.insert(0, Holding { instrument: cash, quantity: account.cash });
         }
     }
 }

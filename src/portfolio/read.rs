@@ -1,11 +1,10 @@
 //! Accounts, positions and balances from their tables.
 
-use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
-use super::{Account, Holding, Portfolio};
+use super::build::{Builder, MAX_QUANTITY, PositionRow, RowFault};
+use super::{Portfolio, Rows};
 use crate::fault::{Fault, Faults};
-use crate::instrument::{self, Instrument, Kind, UnitValue};
 use crate::market::Market;
 use crate::table::{Row, Table, optional, quoted, required};
 
@@ -20,20 +19,41 @@ pub struct Sources {
     pub balances: Option<PathBuf>,
 }
 
-/// Largest quantity or amount; beyond it f32 loses units of a dollar.
-const MAX_QUANTITY: f64 = 1e15;
 /// Most accounts of one run.
 pub const MAX_ACCOUNTS: usize = 5_000_000;
 
+/// What an entry price may be.
+pub const ENTRY_PRICE: &str = "a price above zero, or nothing";
+/// What an implied volatility may be.
+pub const IMPLIED_VOLATILITY: &str = "an annual volatility in (0, 20], such as 0.65";
+
+/// Whether a price can be that of an entry.
+pub fn is_entry_price(x: f64) -> bool {
+    x > 0.0 && x < 1e12
+}
+
+/// Whether a volatility can be that of an option.
+pub fn is_implied_volatility(x: f64) -> bool {
+    x > 0.0 && x <= 20.0
+}
+
+/// Whether a number can be a quantity or an amount.
+pub fn is_quantity(x: f64) -> bool {
+    x.abs() <= MAX_QUANTITY
+}
+
 /// Reads and checks a portfolio against a market. All faults of all files are reported together.
 pub fn read(sources: &Sources, market: &Market) -> Result<Portfolio, Faults> {
-    let mut reader = Reader {
-        market,
-        accounts: BTreeMap::new(),
-        declared: false,
-        instruments: Vec::new(),
-        index: HashMap::new(),
-    };
+    read_into(sources, market, &mut |_, _| ())
+}
+
+/// Reads a portfolio; `keep` is given every row that is right, with its account.
+pub fn read_into(
+    sources: &Sources,
+    market: &Market,
+    keep: &mut dyn FnMut(&str, Rows<'_>),
+) -> Result<Portfolio, Faults> {
+    let mut reader = Reader { builder: Builder::new(market), declared: false, keep };
     let mut faults = Faults::default();
     // Positions of unknown accounts make no sense while the accounts themselves are faulty.
     if let Some(path) = &sources.accounts {
@@ -47,46 +67,36 @@ pub fn read(sources: &Sources, market: &Market) -> Result<Portfolio, Faults> {
     {
         faults.append(more);
     }
-    if reader.accounts.len() > MAX_ACCOUNTS {
+    let accounts = reader.builder.len();
+    if accounts > MAX_ACCOUNTS {
         faults.push(Fault {
             file: sources.positions.display().to_string(),
             line: 0,
             column: 0,
             field: "account".to_owned(),
-            found: format!("{} accounts", reader.accounts.len()),
+            found: format!("{accounts} accounts"),
             expected: format!("at most {MAX_ACCOUNTS}"),
         });
     }
-    faults.into_result(Some(reader)).map(Reader::finish)
+    faults.into_result(Some(reader.builder)).map(Builder::finish)
 }
 
 struct Reader<'a> {
-    market: &'a Market,
-    accounts: BTreeMap<String, Draft>,
+    builder: Builder<'a>,
     /// Whether an accounts file said which accounts there are.
     declared: bool,
-    instruments: Vec<(Instrument, UnitValue)>,
-    /// By name, then by the volatility given with the position.
-    index: HashMap<String, HashMap<Option<u64>, u32>>,
-}
-
-#[derive(Default)]
-struct Draft {
-    description: String,
-    cash: f64,
-    balances: BTreeMap<usize, f64>,
-    /// In the order of the rows.
-    quantities: Vec<Holding>,
+    keep: &'a mut dyn FnMut(&str, Rows<'_>),
 }
 
 impl Reader<'_> {
     fn read_accounts(&mut self, table: &Table) -> Result<(), Faults> {
         table.rows(&[required("account"), optional("description")], |row| {
             let name = row.text("account")?;
-            let draft = Draft { description: row.cell("description").to_owned(), ..Draft::default() };
-            if self.accounts.insert(name.to_owned(), draft).is_some() {
+            let description = row.cell("description");
+            if !self.builder.declare(name, description) {
                 return row.fault("account", format!("the account `{name}` twice"), "each account once");
             }
+            (self.keep)(name, Rows::Account { description });
             Some(())
         })?;
         self.declared = true;
@@ -103,27 +113,21 @@ impl Reader<'_> {
         ];
         table.rows(&columns, |row| {
             let known = self.check_account(row);
-            let volatility = row.optional_number(
-                "implied_volatility",
-                "an annual volatility in (0, 20], such as 0.65",
-                |x| x > 0.0 && x <= 20.0,
-            );
-            let instrument = volatility.and_then(|volatility| self.instrument(row, volatility));
-            let quantity = row.number("quantity", "a finite number of units", |x| x.abs() <= MAX_QUANTITY);
-            let entry =
-                row.optional_number("entry_price", "a price above zero, or nothing", |x| x > 0.0 && x < 1e12);
+            let volatility =
+                row.optional_number("implied_volatility", IMPLIED_VOLATILITY, is_implied_volatility);
+            let instrument = volatility.and_then(|volatility| {
+                let name = row.text("instrument")?;
+                in_row(row, self.builder.instrument(name, volatility))
+            });
+            let quantity = row.number("quantity", "a finite number of units", is_quantity);
+            let entry_price = row.optional_number("entry_price", ENTRY_PRICE, is_entry_price);
             known?;
-            let (index, quantity, entry) = (instrument?, quantity?, entry?);
-            self.add(row.cell("account"), index, quantity);
-            if let Some(entry) = entry {
-                let (instrument, unit) = &self.instruments[index as usize];
-                let unrealised = unit.unrealised(entry);
-                let asset = instrument.asset;
-                self.draft(row.cell("account")).cash += quantity * unrealised.dollars;
-                if unrealised.coins != 0.0 {
-                    self.add_coins(row.cell("account"), asset, quantity * unrealised.coins);
-                }
-            }
+            let (index, quantity, entry_price) = (instrument?, quantity?, entry_price?);
+            let account = row.cell("account");
+            self.builder.add(account, index, quantity, entry_price);
+            let (instrument, implied_volatility) = (row.cell("instrument"), volatility?);
+            let position = PositionRow { instrument, quantity, entry_price, implied_volatility };
+            (self.keep)(account, Rows::Position(position));
             Some(())
         })?;
         Ok(())
@@ -132,28 +136,13 @@ impl Reader<'_> {
     fn read_balances(&mut self, table: &Table) -> Result<(), Faults> {
         table.rows(&[required("account"), required("asset"), required("amount")], |row| {
             let known = self.check_account(row);
-            let name = row.text("asset")?;
-            let amount = row.number("amount", "a finite amount", |x| x.abs() <= MAX_QUANTITY);
-            let cash = matches!(name, "USD" | "USDC" | "USDT");
-            let asset = self.market.asset_index(name);
-            if asset.is_none() && !cash {
-                let names: Vec<&str> = self.market.assets.iter().map(|a| a.name.as_str()).collect();
-                return row.fault(
-                    "asset",
-                    quoted(name),
-                    format!("USD, USDC, USDT or one of {}", names.join(", ")),
-                );
-            }
-            known?;
-            let amount = amount?;
-            match asset {
-                Some(asset) if !cash => {
-                    self.add_coins(row.cell("account"), asset, amount);
-                    let draft = self.draft(row.cell("account"));
-                    *draft.balances.entry(asset).or_default() += amount;
-                }
-                _ => self.draft(row.cell("account")).cash += amount,
-            }
+            let asset = row.text("asset")?;
+            let amount = row.number("amount", "a finite amount", is_quantity);
+            let account = row.cell("account");
+            // Without an amount the name of the asset is still checked.
+            let added = known.map(|()| self.builder.balance(account, asset, amount.unwrap_or(0.0)));
+            in_row(row, added?)?;
+            (self.keep)(account, Rows::Balance { asset, amount: amount? });
             Some(())
         })?;
         Ok(())
@@ -161,92 +150,14 @@ impl Reader<'_> {
 
     fn check_account(&self, row: &Row<'_>) -> Option<()> {
         let name = row.text("account")?;
-        if self.declared && !self.accounts.contains_key(name) {
+        if self.declared && !self.builder.has(name) {
             return row.fault("account", quoted(name), "an account of the accounts file");
         }
         Some(())
     }
-
-    fn instrument(&mut self, row: &Row<'_>, volatility: Option<f64>) -> Option<u32> {
-        let name = row.text("instrument")?;
-        let given = volatility.map(f64::to_bits);
-        if let Some(&index) = self.index.get(name).and_then(|named| named.get(&given)) {
-            return Some(index);
-        }
-        let mut instrument = match instrument::parse(name, |asset| self.market.asset_index(asset)) {
-            Ok(instrument) => instrument,
-            Err(fault) => return row.fault("instrument", quoted(name), fault.to_string()),
-        };
-        if let Kind::Option(terms) = &mut instrument.kind {
-            terms.volatility_annual = volatility;
-        } else if volatility.is_some() {
-            return row.fault("implied_volatility", "a volatility", "nothing: only options have one");
-        }
-        match UnitValue::new(self.market, &instrument) {
-            Ok(unit) => Some(self.register(given, instrument, unit)),
-            Err(fault) => row.fault("instrument", quoted(name), fault.to_string()),
-        }
-    }
-
-    fn register(&mut self, given: Option<u64>, instrument: Instrument, unit: UnitValue) -> u32 {
-        let index = u32::try_from(self.instruments.len()).expect("row limits keep the count below 2^32");
-        self.index.entry(instrument.name.clone()).or_default().insert(given, index);
-        self.instruments.push((instrument, unit));
-        index
-    }
-
-    fn add(&mut self, account: &str, instrument: u32, quantity: f64) {
-        self.draft(account).quantities.push(Holding { instrument, quantity });
-    }
-
-    /// The account of that name; millions of rows look for it, so it is named once only.
-    fn draft(&mut self, account: &str) -> &mut Draft {
-        if !self.accounts.contains_key(account) {
-            self.accounts.insert(account.to_owned(), Draft::default());
-        }
-        self.accounts.get_mut(account).expect("inserted above")
-    }
-
-    fn add_coins(&mut self, account: &str, asset: usize, amount: f64) {
-        let name = self.market.assets[asset].name.clone();
-        let index = match self.index.get(&name).and_then(|named| named.get(&None)) {
-            Some(&index) => index,
-            None => {
-                let instrument = Instrument { name, asset, kind: Kind::Spot };
-                let unit =
-                    UnitValue::new(self.market, &instrument).expect("spot has no expiry and no volatility");
-                self.register(None, instrument, unit)
-            }
-        };
-        self.add(account, index, amount);
-    }
-
-    fn finish(self) -> Portfolio {
-        let accounts = self.accounts.into_iter().map(|(name, draft)| Account {
-            name,
-            description: draft.description,
-            cash: draft.cash,
-            balances: draft.balances.into_iter().collect(),
-            holdings: netted(draft.quantities),
-        });
-        Portfolio {
-            accounts: accounts.collect(),
-            instruments: self.instruments.into_iter().map(|(i, _)| i).collect(),
-        }
-    }
 }
 
-/// Each instrument once, ascending; its quantities added in the order in which they came.
-fn netted(mut quantities: Vec<Holding>) -> Vec<Holding> {
-    quantities.sort_by_key(|holding| holding.instrument);
-    quantities.dedup_by(|later, kept| {
-        let same = later.instrument == kept.instrument;
-        if same {
-            kept.quantity += later.quantity;
-        }
-        same
-    });
-    quantities.retain(|holding| holding.quantity != 0.0);
-    quantities.shrink_to_fit();
-    quantities
+/// Notes a fault of a row in its place.
+fn in_row<T>(row: &Row<'_>, result: Result<T, RowFault>) -> Option<T> {
+    result.or_else(|fault| row.fault(fault.column, fault.found, fault.expected).ok_or(())).ok()
 }

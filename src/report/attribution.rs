@@ -2,7 +2,8 @@
 
 use std::io::{self, Write};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::document::{AccountResult, Document};
 use super::number::{decimals, grouped};
@@ -20,7 +21,7 @@ const SHOWN_PATHS: usize = 5;
 const BAR_WIDTH: usize = 24;
 
 /// Components of both levels.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct AttributionResult {
     /// At the level of the maintenance margin.
     pub maintenance: LevelAttributionResult,
@@ -29,7 +30,7 @@ pub struct AttributionResult {
 }
 
 /// Components of one level's Expected Shortfall. Each list, with `remainder`, adds up to it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct LevelAttributionResult {
     /// By position, the costliest first.
     pub by_position: Vec<PositionResult>,
@@ -46,7 +47,7 @@ pub struct LevelAttributionResult {
 }
 
 /// A part of an Expected Shortfall; negative where it offsets others.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ComponentResult {
     /// Whose part it is.
     pub name: String,
@@ -59,7 +60,7 @@ pub struct ComponentResult {
 }
 
 /// A position's part.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct PositionResult {
     /// The part; its name is the instrument's.
     #[serde(flatten)]
@@ -71,7 +72,7 @@ pub struct PositionResult {
 }
 
 /// Money by greek.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 pub struct GreekResult {
     /// First order in spot; all of spot and futures but theta, basis and funding.
     pub delta: f64,
@@ -90,7 +91,7 @@ pub struct GreekResult {
 }
 
 /// One of the worst paths.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct WorstPathResult {
     /// Its number.
     pub path: u64,
@@ -103,7 +104,7 @@ pub struct WorstPathResult {
 }
 
 /// What an asset did on a path, over the horizon of the maintenance margin.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct AssetMoveResult {
     /// Its name.
     pub asset: String,
@@ -119,7 +120,7 @@ pub struct AssetMoveResult {
 }
 
 /// A position's loss on a path.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct PositionLossResult {
     /// Its instrument.
     pub instrument: String,
@@ -130,7 +131,8 @@ pub struct PositionLossResult {
 }
 
 impl AttributionResult {
-    pub(super) fn new(scenario: &Scenario, attribution: &Attribution) -> Self {
+    /// An attribution with the names of the scenario's market.
+    pub fn new(scenario: &Scenario, attribution: &Attribution) -> Self {
         let level = |level| LevelAttributionResult::new(scenario, level);
         Self { maintenance: level(&attribution.maintenance), initial: level(&attribution.initial) }
     }
@@ -212,7 +214,8 @@ impl GreekResult {
 }
 
 impl WorstPathResult {
-    pub(super) fn new(scenario: &Scenario, path: &WorstPath) -> Self {
+    /// A path with the names of the scenario's market.
+    pub fn new(scenario: &Scenario, path: &WorstPath) -> Self {
         let asset = |m: &AssetMove| AssetMoveResult {
             asset: scenario.market.assets[m.asset].name.clone(),
             return_: m.return_,

@@ -4,12 +4,13 @@
 //! are positive where money is lost or required; profits are positive where money is made. A
 //! number that does not exist is `null`, never NaN or an infinity.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::attribution::{AttributionResult, WorstPathResult};
 use super::manifest::Manifest;
 use crate::engine::{DeviceReport, Driver};
-use crate::margin::{Level, State};
+use crate::margin::{Level, Lines, State, Version};
 use crate::risk::TailEstimate;
 use crate::run::{AccountCase, Case, Outcome};
 use crate::scenario::Scenario;
@@ -44,6 +45,8 @@ pub struct Document {
     pub paths: u64,
     /// Stop once every standard error is below this fraction of its ES; `null` without.
     pub tolerance: Option<f64>,
+    /// Version of the margin rules.
+    pub margin_rules: Version,
     /// Levels of the two margins.
     pub levels: Levels,
     /// Wall time of all cases, seconds.
@@ -134,10 +137,14 @@ pub struct AccountResult {
     pub maintenance: TailResult,
     /// Tail at the level of the initial margin.
     pub initial: TailResult,
-    /// Expected Shortfall of the maintenance level, floored.
+    /// Maintenance margin: the sum of its components.
     pub maintenance_margin: f64,
-    /// Expected Shortfall of the initial level, never below the maintenance margin.
+    /// Initial margin: likewise, never below the maintenance margin.
     pub initial_margin: f64,
+    /// What the maintenance margin is made of.
+    pub maintenance_components: Lines,
+    /// What the initial margin is made of.
+    pub initial_components: Lines,
     /// Equity over maintenance margin; `null` where the margin is zero.
     pub health: Option<f64>,
     /// `liquidate`, `margin_call` or `healthy`.
@@ -153,7 +160,7 @@ pub struct AccountResult {
 }
 
 /// Tail figures of an account at a level; loss positive.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TailResult {
     /// 0.99: the worst 1 % of paths make the tail.
     pub confidence: f64,
@@ -172,7 +179,7 @@ pub struct TailResult {
 }
 
 /// An interval.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Interval {
     /// Lower end.
     pub low: f64,
@@ -206,6 +213,7 @@ impl Document {
             seed: scenario.simulation.seed,
             paths: scenario.simulation.paths,
             tolerance: scenario.simulation.tolerance,
+            margin_rules: scenario.margin.version.clone(),
             levels,
             elapsed_seconds: outcome.elapsed.as_secs_f64(),
             cases: outcome.cases.iter().map(|case| CaseResult::new(scenario, &levels, case)).collect(),
@@ -293,6 +301,8 @@ impl AccountResult {
             initial: TailResult::new(&levels.initial, &case.initial),
             maintenance_margin: case.margin.maintenance_margin,
             initial_margin: case.margin.initial_margin,
+            maintenance_components: case.margin.maintenance_lines,
+            initial_components: case.margin.initial_lines,
             health: case.margin.health.filter(|health| health.is_finite()),
             state: case.margin.state.name(),
             worst_driver: case.driver.map(driver),
@@ -315,7 +325,8 @@ impl AccountResult {
 }
 
 impl TailResult {
-    fn new(level: &LevelResult, tail: &TailEstimate) -> Self {
+    /// An estimate at its level.
+    pub fn new(level: &LevelResult, tail: &TailEstimate) -> Self {
         let reach = NORMAL_95 * tail.expected_shortfall_error;
         Self {
             confidence: level.confidence,

@@ -6,8 +6,8 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use super::document::Document;
-use super::manifest::FileHash;
 use super::{attribution, csv, parquet};
+use crate::shard::FileHash;
 
 /// Files of a folder, in the order in which they are written; those of `OPTIONAL` where there is
 /// an attribution.

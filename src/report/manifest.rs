@@ -2,19 +2,19 @@
 //! file. Two runs with one [`Manifest::run_id`] have the same figures.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::document::{LevelResult, Levels};
-use crate::engine::DeviceReport;
+use crate::engine::{DeviceReport, StageTimes};
 use crate::instrument::SmileRule;
+use crate::margin::{AddOns, Charge, Version};
 use crate::run::Outcome;
 use crate::scenario::Scenario;
-use crate::shard::Identity;
+use crate::shard::{FileHash, Identity};
 
 /// Name of the manifest's form.
 pub const SCHEMA: &str = "shortfall.manifest";
@@ -43,6 +43,8 @@ pub struct Manifest {
     pub elapsed_seconds: f64,
     /// What it ran on.
     pub device: DeviceReport,
+    /// Seconds by stage that the engine spent on tails; `null` where the device does not tell.
+    pub stage_seconds: Option<StageTimes>,
     /// Settings after the options of the command line.
     pub configuration: Configuration,
     /// Memory that the run was planned to take at most, in bytes.
@@ -83,23 +85,18 @@ pub struct Configuration {
     pub maintenance: LevelResult,
     /// Level of the initial margin.
     pub initial: LevelResult,
+    /// Version of the margin rules.
+    pub margin_rules: Version,
+    /// What is charged of an estimate.
+    pub charge: Charge,
+    /// What is added to the model's risk.
+    pub add_ons: AddOns,
     /// Least margin as a fraction of gross notional.
     pub floor: f64,
     /// Haircut of each asset.
     pub haircuts: BTreeMap<String, f64>,
     /// Cases in their order.
     pub cases: Vec<String>,
-}
-
-/// A file by its contents.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileHash {
-    /// Its name: of inputs as the user gave it, of outputs inside the folder.
-    pub path: String,
-    /// Its size.
-    pub bytes: u64,
-    /// BLAKE3 of its contents, hexadecimal.
-    pub blake3: String,
 }
 
 /// Time of one case.
@@ -183,6 +180,7 @@ impl Started {
             finished: Timestamp::now().to_string(),
             elapsed_seconds: outcome.elapsed.as_secs_f64(),
             device: outcome.device.clone(),
+            stage_seconds: outcome.stage_times,
             configuration_blake3: configuration.hash(),
             configuration,
             planned_peak_memory_bytes: outcome.planned_peak_memory_bytes,
@@ -222,18 +220,12 @@ impl Configuration {
             },
             maintenance,
             initial,
+            margin_rules: scenario.margin.version.clone(),
+            charge: scenario.margin.charge,
+            add_ons: scenario.margin.add_ons.clone(),
             floor: scenario.margin.floor,
             haircuts: names.zip(scenario.margin.haircuts.iter().copied()).collect(),
             cases: std::iter::once("base".to_owned()).chain(stresses).collect(),
         }
-    }
-}
-
-impl FileHash {
-    /// Hashes a file; `name` stands for it in the manifest.
-    pub fn of(path: &Path, name: String) -> io::Result<Self> {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update_reader(File::open(path)?)?;
-        Ok(Self { path: name, bytes: hasher.count(), blake3: hasher.finalize().to_hex().to_string() })
     }
 }

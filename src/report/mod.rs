@@ -9,11 +9,13 @@ pub mod csv;
 pub mod document;
 pub mod folder;
 pub mod manifest;
-mod number;
+pub(crate) mod number;
 pub mod parquet;
 mod rows;
+pub mod rulebook;
 pub mod text;
 
-pub use document::Document;
+pub use attribution::{AttributionResult, WorstPathResult};
+pub use document::{Document, Levels, TailResult};
 pub use folder::{Folder, FolderFault};
 pub use manifest::Manifest;

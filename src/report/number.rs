@@ -1,7 +1,7 @@
 //! Numbers as people read them.
 
 /// A number with thousands separators: `-1,234.50`.
-pub(super) fn grouped(x: f64, decimals: usize) -> String {
+pub fn grouped(x: f64, decimals: usize) -> String {
     if !x.is_finite() {
         return "–".to_owned();
     }
@@ -25,13 +25,13 @@ pub(super) fn grouped(x: f64, decimals: usize) -> String {
 }
 
 /// A count with thousands separators.
-pub(super) fn count(n: u64) -> String {
+pub fn count(n: u64) -> String {
     // Counts of paths and accounts stay below 2^53.
     grouped(n as f64, 0)
 }
 
 /// Decimals that show a sum of this size to about six digits, cents at most for large ones.
-pub(super) fn decimals(size: f64) -> usize {
+pub fn decimals(size: f64) -> usize {
     match size {
         size if size >= 10_000.0 => 0,
         size if size >= 100.0 => 2,

@@ -1,5 +1,7 @@
 //! The columns of `results.csv` and `results.parquet`: one row per case and account.
 
+use crate::margin::Line;
+
 use super::document::{AccountResult, CaseResult, Document, TailResult};
 
 /// A column: its name and how to get its cell.
@@ -45,6 +47,18 @@ macro_rules! tail_columns {
     }};
 }
 
+/// The columns of the lines of both margins.
+macro_rules! line_columns {
+    ($($line:ident $name:literal),* $(,)?) => {
+        [
+            $(number(concat!("maintenance_margin_", $name), |a| {
+                finite(a.maintenance_components.get(Line::$line))
+            }),)*
+            $(number(concat!("initial_margin_", $name), |a| finite(a.initial_components.get(Line::$line))),)*
+        ]
+    };
+}
+
 /// All columns in their order.
 pub(super) fn columns() -> Vec<Column> {
     let mut columns = vec![
@@ -72,6 +86,22 @@ pub(super) fn columns() -> Vec<Column> {
             a.worst_driver.as_ref().and_then(|driver| finite(driver.mean_return))
         }),
     ]);
+    columns.extend(line_columns![
+        ExpectedShortfall "expected_shortfall",
+        ErrorAllowance "error_allowance",
+        StressedWeight "stressed_weight",
+        LookbackFloor "lookback_floor",
+        Floor "floor",
+        ShortOptionMinimum "short_option_minimum",
+        ProcyclicalityBuffer "procyclicality_buffer",
+        LiquidationCost "liquidation_cost",
+        LiquidationHorizon "liquidation_horizon",
+        Basis "basis",
+        WrongWay "wrong_way",
+        Stablecoin "stablecoin",
+        Oracle "oracle",
+        MaintenanceFloor "maintenance_floor",
+    ]);
     columns
 }
 
@@ -82,4 +112,20 @@ pub(super) fn rows(document: &Document) -> impl Iterator<Item = (&CaseResult, &A
 
 fn finite(x: f64) -> Option<f64> {
     x.is_finite().then_some(x)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_has_its_column() {
+        let names: Vec<&str> = columns().iter().map(|column| column.name).collect();
+        for prefix in ["maintenance_margin", "initial_margin"] {
+            for line in Line::ALL {
+                let name = format!("{prefix}_{}", line.name());
+                assert!(names.contains(&name.as_str()), "{name}");
+            }
+        }
+    }
 }

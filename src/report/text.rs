@@ -2,6 +2,7 @@
 
 use super::document::{AccountResult, CaseResult, Document, DriverResult, TailResult};
 use super::number::{count, decimals, grouped};
+use crate::margin::{Line, Version};
 
 /// Accounts of a case that are shown; the rest is in the files.
 pub const SHOWN_ACCOUNTS: usize = 60;
@@ -26,11 +27,12 @@ pub fn render(document: &Document, style: Style) -> String {
     };
     let mut text = format!(
         "{}: market of {}, money in {}, seed {}\n\
-         maintenance margin from {}, initial margin from {}; ± one standard error\n",
+         {}maintenance margin from {}, initial margin from {}; ± one standard error\n",
         plain(&document.scenario),
         document.as_of,
         document.currency,
         document.seed,
+        shown_rules(&document.margin_rules),
         level(&document.levels.maintenance),
         level(&document.levels.initial),
     );
@@ -38,6 +40,7 @@ pub fn render(document: &Document, style: Style) -> String {
         text.push('\n');
         text.push_str(&render_case(document, case, style));
     }
+    text.push_str(&render_lines(document, style));
     if document.cases.len() > 1 {
         text.push('\n');
         text.push_str(&render_totals(document, style));
@@ -152,6 +155,63 @@ fn account_columns(document: &Document, accounts: &[&AccountResult], stressed: b
         columns.insert(1, Column::new("stress P&L", 7, money(&|a| a.stress_profit)));
     }
     columns
+}
+
+/// What the maintenance margins of the base case are made of, where that is more than Expected
+/// Shortfall.
+fn render_lines(document: &Document, style: Style) -> String {
+    let base = document.cases.first().map_or(&[][..], |case| &case.accounts);
+    let is_used = |line: Line| base.iter().any(|a| a.maintenance_components.get(line) != 0.0);
+    let lines: Vec<Line> = Line::ALL.into_iter().filter(|line| is_used(*line)).collect();
+    if lines.iter().all(|line| *line == Line::ExpectedShortfall) {
+        return String::new();
+    }
+    let ranked = ranked(base);
+    let shown = &ranked[..ranked.len().min(SHOWN_ACCOUNTS)];
+    let decimals = decimals(shown.iter().map(|a| a.maintenance_margin).fold(0.0, f64::max));
+    let money = |of: &dyn Fn(&AccountResult) -> f64| -> Vec<String> {
+        shown.iter().map(|account| grouped(of(account), decimals)).collect()
+    };
+    let names = shown.iter().map(|account| cut(&plain(&account.account), NAME_WIDTH)).collect();
+    let mut columns = vec![Column::new("account", 0, names).left()];
+    for (index, line) in lines.into_iter().enumerate() {
+        let cells = money(&|account| account.maintenance_components.get(line));
+        columns.push(Column::new(line_title(line), index as u8 + 1, cells));
+    }
+    columns.push(Column::new("maintenance", 0, money(&|account| account.maintenance_margin)));
+    format!(
+        "\n{}: maintenance margins of the base case in {}, by component\n{}",
+        bold("components", style),
+        document.currency,
+        lay_out(columns, style)
+    )
+}
+
+/// Titles short enough for all of them to stand in one line.
+fn line_title(line: Line) -> &'static str {
+    match line {
+        Line::ExpectedShortfall => "ES",
+        Line::ErrorAllowance => "error",
+        Line::StressedWeight => "stressed",
+        Line::LookbackFloor => "lookback",
+        Line::Floor => "floor",
+        Line::ShortOptionMinimum => "short options",
+        Line::ProcyclicalityBuffer => "buffer",
+        Line::LiquidationCost => "closing cost",
+        Line::LiquidationHorizon => "closing time",
+        Line::Basis => "basis",
+        Line::WrongWay => "wrong way",
+        Line::Stablecoin => "stablecoin",
+        Line::Oracle => "oracle",
+        Line::MaintenanceFloor => "to maintenance",
+    }
+}
+
+fn shown_rules(version: &Version) -> String {
+    let name = version.name.as_deref().map(|name| format!("rules {}", plain(name)));
+    let since = version.effective.map(|date| format!("in force since {date}"));
+    let parts: Vec<String> = [name, since].into_iter().flatten().collect();
+    if parts.is_empty() { String::new() } else { format!("{}; ", parts.join(", ")) }
 }
 
 fn render_totals(document: &Document, style: Style) -> String {

@@ -1,14 +1,18 @@
 //! What to run: the market, the portfolio, the simulation, the margin rules and the stresses.
 
+mod device;
+mod margin;
 mod read;
+mod selection;
 mod stress;
 
-pub use read::{DEVICE, MAX_PATHS, MAX_SEED, MAX_STEPS, TOLERANCE, read, tolerance};
+pub use device::{DEVICE, Device, DeviceChoice};
+pub use read::{MAX_PATHS, MAX_SEED, MAX_STEPS, TOLERANCE, read, read_with, tolerance};
+pub use selection::{SELECTION, Selection};
 pub use stress::{Replay, Shock, Stress};
 
 use std::path::PathBuf;
 
-use crate::attribution::Selection;
 use crate::instrument::SmileRule;
 use crate::margin::MarginRules;
 use crate::market::Market;
@@ -65,18 +69,6 @@ pub struct Simulation {
     pub smile: SmileRule,
 }
 
-/// Which engine to use.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum DeviceChoice {
-    /// A hardware GPU if there is one, else the CPU.
-    #[default]
-    Auto,
-    /// The CPU engine.
-    Cpu,
-    /// A GPU, a software adapter included; its name or bus id must contain the text, if any.
-    Gpu(Option<String>),
-}
-
 /// Floating-point precision of the simulation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
@@ -93,17 +85,5 @@ impl std::fmt::Display for Precision {
             Self::F32 => "f32",
             Self::F64 => "f64",
         })
-    }
-}
-
-impl DeviceChoice {
-    /// Reads `auto`, `cpu`, `gpu` or `gpu:NAME`.
-    pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "auto" => Some(Self::Auto),
-            "cpu" => Some(Self::Cpu),
-            "gpu" => Some(Self::Gpu(None)),
-            _ => text.strip_prefix("gpu:").filter(|n| !n.is_empty()).map(|n| Self::Gpu(Some(n.to_owned()))),
-        }
     }
 }

@@ -2,15 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{DeviceChoice, Precision, Replay, Scenario, Shock, Simulation, Stress};
-use crate::attribution::{SELECTION, Selection};
+use super::margin::{check_names, read_margin};
+use super::{
+    DEVICE, DeviceChoice, Precision, Replay, SELECTION, Scenario, Selection, Shock, Simulation, Stress,
+};
 use crate::fault::{Fault, Faults};
 use crate::instrument::SmileRule;
-use crate::margin::{Level, MarginRules};
 use crate::market::{self, Market};
-use crate::portfolio::{self, Sources};
+use crate::portfolio::{self, Rows, Sources};
 use crate::table::{Table, optional, required};
-use crate::units::{self, Confidence, Years};
+use crate::units;
 use crate::yaml::{self, At, Document, Mapping};
 
 /// Most paths of one run.
@@ -21,13 +22,21 @@ pub const MAX_STEPS: u64 = 10_000;
 pub const MAX_SEED: u64 = (1 << 53) - 1;
 /// What a tolerance may be.
 pub const TOLERANCE: &str = "a fraction of the ES from 0.01% to 50%, such as 0.5%";
-/// What a device may be.
-pub const DEVICE: &str = "auto, cpu, gpu or gpu:NAME";
-/// Longest horizon.
-const MAX_HORIZON_DAYS: f64 = 366.0;
 
 /// Reads and checks a scenario and every file that it names. All faults are reported together.
 pub fn read(path: &Path) -> Result<Scenario, Faults> {
+    // The settings of the service are read by the service.
+    let skip_service = |m: &Mapping<'_>| m.optional("service", |_| Some(()));
+    read_with(path, &mut |_, _| (), skip_service).map(|(scenario, _)| scenario)
+}
+
+/// Reads a scenario; `keep` is given every row of the portfolio with its account, `more` reads
+/// further keys of the file.
+pub fn read_with<T>(
+    path: &Path,
+    keep: &mut dyn FnMut(&str, Rows<'_>),
+    more: impl FnOnce(&Mapping<'_>) -> Option<T>,
+) -> Result<(Scenario, T), Faults> {
     let file = path.display().to_string();
     let text = std::fs::read_to_string(path).map_err(|error| Fault {
         file: file.clone(),
@@ -40,11 +49,19 @@ pub fn read(path: &Path) -> Result<Scenario, Faults> {
     let node = yaml::parse(&file, &text)?;
     let document = Document::new(&file);
     let folder = path.parent().unwrap_or(Path::new("."));
-    let scenario = At::root(&node, &document).mapping(|m| read_scenario(m, path, folder));
+    let scenario = At::root(&node, &document).mapping(|m| {
+        let more = more(m);
+        read_scenario(m, path, folder, keep).zip(more)
+    });
     document.into_faults().into_result(scenario)
 }
 
-fn read_scenario(m: &Mapping<'_>, path: &Path, folder: &Path) -> Option<Scenario> {
+fn read_scenario(
+    m: &Mapping<'_>,
+    path: &Path,
+    folder: &Path,
+    keep: &mut dyn FnMut(&str, Rows<'_>),
+) -> Option<Scenario> {
     let mut inputs = vec![path.to_owned()];
     let name = m.required("name", |at| at.text().map(str::to_owned));
     let market_path = m.required("market", |at| at.text().map(|t| folder.join(t)));
@@ -68,7 +85,7 @@ fn read_scenario(m: &Mapping<'_>, path: &Path, folder: &Path) -> Option<Scenario
         at.list(|at| at.mapping(|m| read_stress(m, market, folder)))
     });
     let portfolio = sources.as_ref().zip(market.as_ref()).and_then(|(sources, market)| {
-        portfolio::read(sources, market).map_err(|faults| m.at().document().append(faults)).ok()
+        portfolio::read_into(sources, market, keep).map_err(|faults| m.at().document().append(faults)).ok()
     });
     let attribution = m.optional("attribution", |at| {
         let selection = at.parsed(SELECTION, Selection::parse)?;
@@ -86,6 +103,10 @@ fn read_scenario(m: &Mapping<'_>, path: &Path, folder: &Path) -> Option<Scenario
                 "each name once, and none `base`",
             );
         }
+    }
+    let names: Vec<&str> = stresses.iter().map(|(stress, _)| stress.name.as_str()).collect();
+    if let (Some(rules), Some(portfolio)) = (&margin, &portfolio) {
+        check_names(m.at(), rules, &names, portfolio)?;
     }
     let sources = sources?;
     let market_path = market_path?;
@@ -126,7 +147,7 @@ fn read_simulation(m: &Mapping<'_>) -> Option<Simulation> {
     let smile = m.optional("smile", |at| at.one_of(&["sticky_moneyness", "sticky_strike"]));
     let (device, precision) = (device?.unwrap_or_default(), precision?);
     let precision = if precision == Some(1) { Precision::F64 } else { Precision::F32 };
-    if precision == Precision::F64 && matches!(device, DeviceChoice::Gpu(_)) {
+    if precision == Precision::F64 && device.is_on_gpu() {
         return m.at().fault_found("precision f64 on a GPU", "device: cpu with f64, or precision: f32");
     }
     Some(Simulation {
@@ -144,46 +165,6 @@ fn read_simulation(m: &Mapping<'_>) -> Option<Simulation> {
 /// Reads a tolerance: a fraction, or a percentage with its sign.
 pub fn tolerance(text: &str) -> Option<f64> {
     units::fraction(text).filter(|x| (1e-4..=0.5).contains(x))
-}
-
-fn read_margin(m: &Mapping<'_>, market: Option<&Market>) -> Option<MarginRules> {
-    let maintenance = m.required("maintenance", |at| at.mapping(read_level));
-    let initial = m.required("initial", |at| at.mapping(read_level));
-    let fraction = |at: At<'_>| at.number("a fraction in [0, 1]", |x| (0.0..=1.0).contains(&x));
-    let floor = m.optional("floor", fraction);
-    let haircuts = m.optional("haircuts", |at| {
-        let market = market?;
-        at.entries(|name, at| {
-            let asset = market.asset_index(name);
-            if asset.is_none() {
-                return at.fault_found(format!("the unknown asset `{name}`"), "an asset of the market");
-            }
-            Some((asset?, fraction(at)?))
-        })
-    });
-    let mut by_asset = vec![0.0; market.map_or(0, |market| market.assets.len())];
-    for (_, (asset, haircut)) in haircuts?.unwrap_or_default() {
-        by_asset[asset] = haircut;
-    }
-    Some(MarginRules {
-        maintenance: maintenance?,
-        initial: initial?,
-        floor: floor?.unwrap_or(0.0),
-        haircuts: by_asset,
-    })
-}
-
-fn read_level(m: &Mapping<'_>) -> Option<Level> {
-    let confidence = m.required("confidence", |at| {
-        let in_range = |x: f64| Confidence::new(x).is_some();
-        at.number("a confidence from 0.5 to 0.9999, such as 0.99", in_range).and_then(Confidence::new)
-    });
-    let horizon = m.required("horizon", |at| {
-        at.parsed("a duration above zero and up to 366d, such as 1d or 8h", |t| {
-            Years::parse(t).filter(|years| years.get() > 0.0 && years.days() <= MAX_HORIZON_DAYS)
-        })
-    });
-    Some(Level { confidence: confidence?, horizon: horizon? })
 }
 
 fn read_stress(m: &Mapping<'_>, market: &Market, folder: &Path) -> Option<(Stress, Option<PathBuf>)> {
@@ -220,14 +201,23 @@ fn read_stress(m: &Mapping<'_>, market: &Market, folder: &Path) -> Option<(Stres
     let funding = m.optional("funding", |at| {
         at.mapping(|m| Some(Shock::Funding { shift: m.required("shift", shift)? }))
     });
+    let total = m.optional("total_volatility", |at| {
+        let annual = |at: At<'_>| {
+            at.number("an annual volatility from 0 to 20 (0.6 is 60 %)", |x| (0.0..=20.0).contains(&x))
+        };
+        read_by_asset(at, market, annual).map(Shock::TotalVolatility)
+    });
+    let liquidity = m.optional("liquidity", |at| at.mapping(read_liquidity_shock));
     let (replay, file) =
         replay?.map_or((None, None), |(replay, file)| (Some(Shock::Replay(replay)), Some(file)));
-    let all = [replay, spot?, volatility?, correlation?, intensity?, basis?, funding?];
-    let shocks: Vec<Shock> = all.into_iter().flatten().collect();
+    let (volatilities, correlation) = ([volatility?, total?], correlation?);
+    let all = [replay, spot?].into_iter().chain(volatilities);
+    let all = all.chain([correlation, intensity?, basis?, funding?, liquidity?]);
+    let shocks: Vec<Shock> = all.flatten().collect();
     if shocks.is_empty() {
         return m.at().fault_found(
             "a stress without a shock",
-            "replay, spot, volatility, correlation, jump_intensity, basis or funding",
+            "replay, spot, volatility, total_volatility, correlation, jump_intensity, basis, funding or liquidity",
         );
     }
     Some((Stress { name: name?, shocks }, file))
@@ -237,6 +227,15 @@ fn read_spot_moves(at: At<'_>, market: &Market) -> Option<Shock> {
     let relative = |at: At<'_>| {
         at.number("a relative move above -1 and up to 10; -0.3 is -30 %", |x| x > -1.0 && x <= 10.0)
     };
+    read_by_asset(at, market, relative).map(Shock::Spot)
+}
+
+/// A number for each of some assets, or for all.
+fn read_by_asset(
+    at: At<'_>,
+    market: &Market,
+    number: impl Fn(At<'_>) -> Option<f64>,
+) -> Option<Vec<(usize, f64)>> {
     let entries = at.entries(|name, at| {
         let targets: Vec<usize> = match name {
             "all" => (0..market.assets.len()).collect(),
@@ -245,10 +244,17 @@ fn read_spot_moves(at: At<'_>, market: &Market) -> Option<Shock> {
         if targets.is_empty() {
             return at.fault_found(format!("the unknown asset `{name}`"), "an asset of the market, or all");
         }
-        let relative = relative(at)?;
-        Some(targets.into_iter().map(|asset| (asset, relative)).collect::<Vec<_>>())
+        let number = number(at)?;
+        Some(targets.into_iter().map(|asset| (asset, number)).collect::<Vec<_>>())
     })?;
-    Some(Shock::Spot(entries.into_iter().flat_map(|(_, moves)| moves).collect()))
+    Some(entries.into_iter().flat_map(|(_, numbers)| numbers).collect())
+}
+
+fn read_liquidity_shock(m: &Mapping<'_>) -> Option<Shock> {
+    let factor = |at: At<'_>| at.number("a factor from 0.0001 to 100", |x| (1e-4..=100.0).contains(&x));
+    let multiply = m.optional("multiply", factor);
+    let spread = m.optional("spread", factor);
+    Some(Shock::Liquidity { multiply: multiply?.unwrap_or(1.0), spread: spread?.unwrap_or(1.0) })
 }
 
 fn read_replay(m: &Mapping<'_>, market: &Market, folder: &Path) -> Option<(Replay, PathBuf)> {

@@ -49,6 +49,16 @@ pub enum Shock {
         /// The shift.
         shift: f64,
     },
+    /// Volatilities of whole log returns by asset, jumps included: the diffusive part becomes what
+    /// the jumps leave of them.
+    TotalVolatility(Vec<(usize, f64)>),
+    /// How assets trade.
+    Liquidity {
+        /// Factor on volume, depth and pools.
+        multiply: f64,
+        /// Factor on spreads.
+        spread: f64,
+    },
 }
 
 /// A recorded joint move of all assets.
@@ -83,7 +93,7 @@ impl Shock {
         match self {
             Self::Replay(replay) => {
                 for (asset, log_return) in replay.log_returns.iter().enumerate() {
-                    scale_prices(market, asset, log_return.exp());
+                    market.scale_prices(asset, log_return.exp());
                     let shift = replay.volatility_shifts[asset];
                     market.assets[asset].implied_volatility_shift += shift;
                     market.assets[asset].volatility_annual *= shift.exp();
@@ -91,7 +101,7 @@ impl Shock {
             }
             Self::Spot(moves) => {
                 for &(asset, relative) in moves {
-                    scale_prices(market, asset, 1.0 + relative);
+                    market.scale_prices(asset, 1.0 + relative);
                 }
             }
             Self::Volatility { multiply, implied_shift, skew_shift } => {
@@ -116,15 +126,25 @@ impl Shock {
             Self::Funding { shift } => {
                 market.assets.iter_mut().for_each(|asset| asset.funding_rate_annual += shift);
             }
+            Self::TotalVolatility(volatilities) => {
+                for &(asset, volatility) in volatilities {
+                    let jumps = market.covariance_annual(asset, asset)
+                        - market.assets[asset].volatility_annual.powi(2);
+                    market.assets[asset].volatility_annual =
+                        (volatility * volatility - jumps).max(0.0).sqrt();
+                }
+            }
+            Self::Liquidity { multiply, spread } => {
+                for liquidity in market.assets.iter_mut().filter_map(|asset| asset.liquidity.as_mut()) {
+                    liquidity.daily_volume *= multiply;
+                    liquidity.half_spread = (liquidity.half_spread * spread).min(1.0);
+                    liquidity.volatility_half_spread *= spread;
+                    liquidity.book.iter_mut().for_each(|book| book.depth *= multiply);
+                    liquidity.pool.iter_mut().for_each(|value| *value *= multiply);
+                }
+            }
         }
     }
-}
-
-fn scale_prices(market: &mut Market, asset: usize, factor: f64) {
-    let asset = &mut market.assets[asset];
-    asset.spot *= factor;
-    asset.perpetual_mark *= factor;
-    asset.forwards.iter_mut().for_each(|forward| forward.price *= factor);
 }
 
 fn shift_basis(market: &mut Market, shift: f64) {

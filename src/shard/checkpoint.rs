@@ -7,11 +7,11 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::store::{self, Header, StoreFault};
+use super::store::{self, Header};
 use super::{Identity, Part};
 use crate::engine::{BLOCK, Engine};
 use crate::risk::Tail;
-use crate::run::{RunFault, Source, Work};
+use crate::run::{RunFault, Source, StoreFault, Work};
 
 /// Paths between two looks at the clock, at least: one tile of the CPU engine.
 const LEAST_PATHS: u64 = 64 * BLOCK as u64;

@@ -1,8 +1,10 @@
 //! What decides the figures of a run, so that its parts can be told from those of another.
 
-use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io;
+use std::path::Path;
 
-use crate::report::manifest::FileHash;
+use serde::{Deserialize, Serialize};
 
 /// What decides the figures: two runs with one [`Identity::run_id`] have the same.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,5 +59,25 @@ impl Identity {
             found.push(format!("run id {}, not {}", other.run_id, self.run_id));
         }
         found
+    }
+}
+
+/// A file by its contents.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileHash {
+    /// Its name: of inputs as the user gave it, of outputs inside the folder.
+    pub path: String,
+    /// Its size.
+    pub bytes: u64,
+    /// BLAKE3 of its contents, hexadecimal.
+    pub blake3: String,
+}
+
+impl FileHash {
+    /// Hashes a file; `name` stands for it in the manifest.
+    pub fn of(path: &Path, name: String) -> io::Result<Self> {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(File::open(path)?)?;
+        Ok(Self { path: name, bytes: hasher.count(), blake3: hasher.finalize().to_hex().to_string() })
     }
 }

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::part::check_hash;
-use super::store::{self, Header, StoreFault};
+use super::store::{self, Header};
 use super::{Checkpoints, Identity, Part, Plan, Record};
 use crate::engine::{DeviceReport, Engine};
 use crate::risk::Tail;
-use crate::run::{RunFault, Source, Work};
+use crate::run::{RunFault, Source, StoreFault, Work};
 
 /// All shards of a plan.
 pub struct Shards {
@@ -48,16 +48,10 @@ impl Shards {
         if let [one] = devices.as_slice() {
             return (*one).clone();
         }
-        let join = |field: fn(&DeviceReport) -> &str| {
-            let mut all: Vec<&str> = devices.iter().map(|device| field(device)).collect();
-            all.dedup();
-            all.join(" + ")
-        };
+        let devices: Vec<DeviceReport> = devices.into_iter().cloned().collect();
         DeviceReport {
-            engine: join(|d| &d.engine),
-            name: join(|d| &d.name),
-            detail: join(|d| &d.detail),
             reason: format!("{} shards on {} kinds of device", self.parts.len(), devices.len()),
+            ..DeviceReport::joined(&devices)
         }
     }
 }

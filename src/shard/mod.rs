@@ -13,7 +13,7 @@ mod record;
 pub mod store;
 
 pub use checkpoint::{Checkpoints, remove as remove_checkpoints};
-pub use identity::Identity;
+pub use identity::{FileHash, Identity};
 pub use merge::Shards;
 pub use part::{Simulated, simulate};
 pub use plan::{
@@ -21,4 +21,4 @@ pub use plan::{
     Settings,
 };
 pub use record::{CaseRecord, Record};
-pub use store::{Header, StoreFault};
+pub use store::Header;

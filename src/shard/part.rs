@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::{CaseRecord, Checkpoints, Identity, Part, Record, StoreFault, record, store};
+use super::{CaseRecord, Checkpoints, Identity, Part, Record, record, store};
 use crate::engine::{Engine, Pilot};
-use crate::run::{self, Monitor, RunFault, Source, Work};
+use crate::run::{self, Monitor, RunFault, Source, StoreFault, Work};
 use crate::scenario::Scenario;
 
 /// How a shard ended.

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Identity, StoreFault, store};
+use super::{Identity, store};
 use crate::engine::BLOCK;
 use crate::portfolio::Portfolio;
+use crate::run::StoreFault;
 
 /// Name of the plan's form.
 pub const SCHEMA: &str = "shortfall.plan";

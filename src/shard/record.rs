@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Part, StoreFault, store};
+use super::{Part, store};
 use crate::engine::DeviceReport;
+use crate::run::StoreFault;
 
 /// Name of the record's form.
 pub const SCHEMA: &str = "shortfall.shard";

@@ -185,6 +185,8 @@ fn market(option: &EuropeanOption, model: &JumpModel, as_of: Timestamp, expiry: 
         funding_rate_annual: 0.0,
         forwards: vec![Forward { expiry, price: option.forward() }],
         surface: Vec::new(),
+        liquidity: None,
+        price_quality: None,
     };
     Market {
         as_of,

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use shortfall::attribution::{Attribution, LevelAttribution, Selection};
+use shortfall::attribution::{Attribution, LevelAttribution};
 use shortfall::engine::cpu::CpuEngine;
 use shortfall::instrument::{Instrument, Kind};
 use shortfall::market::Correlation;
 use shortfall::portfolio::{Account, Holding, Portfolio};
 use shortfall::run::{self, AccountCase, Outcome, Silent};
-use shortfall::scenario::{self, DeviceChoice, Scenario};
+use shortfall::scenario::{self, DeviceChoice, Scenario, Selection};
 
 /// A scenario of the repository with every account attributed and no stresses.
 pub fn scenario(name: &str, paths: u64) -> Scenario {

@@ -1,8 +1,9 @@
 //! Components add up to the reported Expected Shortfall, whatever the book, level, case and unit.
 
-use shortfall::attribution::{LevelAttribution, Selection};
+use shortfall::attribution::LevelAttribution;
 use shortfall::report::{Document, attribution as report, manifest::Started};
 use shortfall::run::AccountCase;
+use shortfall::scenario::Selection;
 use shortfall::scenario::{self, Precision, Scenario};
 
 use super::book::{accounts, attribution, moved, run, scenario, sums};

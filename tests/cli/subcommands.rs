@@ -21,7 +21,7 @@ fn help_starts_at_once_and_documents_the_exit_codes() {
 
 #[test]
 fn every_subcommand_has_help_and_a_version() {
-    for name in ["run", "validate", "devices", "init", "completions"] {
+    for name in ["run", "validate", "bench", "devices", "init", "completions"] {
         let said = say(&mut shortfall([name, "--help"]));
         assert_eq!(said.code, 0);
         assert!(said.stdout.lines().all(|line| line.chars().count() <= 100), "{}", said.stdout);

@@ -42,6 +42,8 @@ pub fn asset(spot: f64, volatility_annual: f64) -> Asset {
         funding_rate_annual: 0.0,
         forwards: Vec::new(),
         surface: Vec::new(),
+        liquidity: None,
+        price_quality: None,
     }
 }
 

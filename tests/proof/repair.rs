@@ -25,8 +25,8 @@ fn scenario(market: Market, portfolio: Portfolio, precision: Precision, seed: u6
         margin: MarginRules {
             maintenance: level(CONFIDENCES[0]),
             initial: level(CONFIDENCES[1]),
-            floor: 0.0,
             haircuts: vec![0.0; market.assets.len()],
+            ..MarginRules::default()
         },
         market,
         portfolio,

@@ -48,6 +48,8 @@ fn surface_market() -> Market {
         funding_rate_annual: 0.11,
         forwards: EXPIRIES.map(forward).to_vec(),
         surface: EXPIRIES.into_iter().enumerate().map(slice).collect(),
+        liquidity: None,
+        price_quality: None,
         ..asset(SPOT, 0.6)
     };
     let mut two = market(vec![first, asset(2_000.0, 0.9)]);

@@ -3,8 +3,8 @@
 //! In f32 it gives the bits of the shaders whatever the instruction set, the number of threads and
 //! the size of a tile; in f64 it is the reference.
 
+mod clock;
 mod decompose;
-pub(in crate::engine) mod model;
 mod net;
 mod revalue;
 mod simulate;
@@ -14,12 +14,12 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use self::model::Model;
+use self::clock::Clock;
 use self::net::{Excesses, Holdings};
 use self::simulate::{Consecutive, Paths};
-use super::{BLOCK, Cube, DeviceReport, Engine, EngineFault, FACTORS, Job};
+use super::model::Model;
+use super::{BLOCK, Cube, DeviceReport, Engine, EngineFault, FACTORS, Job, Shape, StageTimes};
 use crate::numeric::{Float, Lanes, Real};
-use crate::plan::Shape;
 use crate::risk::{Bracket, Tail};
 use crate::scenario::Precision;
 
@@ -39,12 +39,18 @@ pub struct CpuEngine {
     precision: Precision,
     instructions: pulp::Arch,
     tile_blocks: usize,
+    times: StageTimes,
 }
 
 impl CpuEngine {
     /// An engine of the best instruction set of this processor.
     pub fn new(precision: Precision) -> Self {
-        Self { precision, instructions: pulp::Arch::new(), tile_blocks: TILE_BLOCKS }
+        Self {
+            precision,
+            instructions: pulp::Arch::new(),
+            tile_blocks: TILE_BLOCKS,
+            times: StageTimes::default(),
+        }
     }
 
     /// The same engine without vector instructions beyond the target's baseline, for comparison.
@@ -153,7 +159,7 @@ impl CpuEngine {
         factors: &mut [R::Scalar],
         pnl: &mut [R::Scalar],
     ) {
-        self.instructions.dispatch(PriceBlock::<R, _> { model, state, paths, factors, pnl });
+        self.instructions.dispatch(PriceBlock::<R, _> { model, state, paths, factors, pnl, clock: None });
     }
 
     fn tails_in<R: Real>(
@@ -163,7 +169,7 @@ impl CpuEngine {
         paths: Range<u64>,
         tails: &mut [Tail],
         progress: &mut dyn FnMut(u64),
-    ) {
+    ) -> StageTimes {
         assert!(paths.start.is_multiple_of(BLOCK as u64), "ranges of paths start on a block");
         let model = Model::<R::Scalar>::new(job);
         let holdings: Vec<_> = job.netting.iter().map(Holdings::<R::Scalar>::new).collect();
@@ -172,6 +178,7 @@ impl CpuEngine {
         let mut tile = vec![R::Scalar::default(); self.tile_blocks * (model.rows.len() * BLOCK).max(1)];
         let factor_len = model.observations.len() * model.assets * FACTORS * BLOCK;
         let row_len = (model.rows.len() * BLOCK).max(1);
+        let clock = Clock::default();
         let mut first = paths.start;
         while first < paths.end {
             let count = (paths.end - first).min((self.tile_blocks * BLOCK) as u64);
@@ -181,7 +188,9 @@ impl CpuEngine {
                 || (simulate::State::<R>::new(&model), vec![R::Scalar::default(); factor_len]),
                 |(state, factors), (block, pnl)| {
                     let paths = Consecutive(first + (block * BLOCK) as u64);
-                    self.block::<R>(&model, state, paths, factors, pnl);
+                    let clock = Some(&clock);
+                    let work = PriceBlock::<R, _> { model: &model, state, paths, factors, pnl, clock };
+                    self.instructions.dispatch(work);
                 },
             );
             let work =
@@ -189,12 +198,14 @@ impl CpuEngine {
             split_tails(tails, &tasks, levels).into_par_iter().for_each_init(
                 Excesses::default,
                 |excesses, (accounts, tails)| {
-                    self.instructions.dispatch(CollectTile::<R> { work: &work, accounts, tails, excesses });
+                    let collecting = CollectTile::<R> { work: &work, accounts, tails, excesses };
+                    clock.net(|| self.instructions.dispatch(collecting));
                 },
             );
             first += count;
             progress(first - paths.start);
         }
+        clock.read()
     }
 }
 
@@ -228,11 +239,15 @@ impl Engine for CpuEngine {
         tails: &mut [Tail],
         progress: &mut dyn FnMut(u64),
     ) -> Result<(), EngineFault> {
-        match self.precision {
+        self.times += match self.precision {
             Precision::F32 => self.tails_in::<Lanes<f32, 16>>(job, brackets, paths, tails, progress),
             Precision::F64 => self.tails_in::<Lanes<f64, 8>>(job, brackets, paths, tails, progress),
-        }
+        };
         Ok(())
+    }
+
+    fn stage_times(&self) -> Option<StageTimes> {
+        Some(self.times)
     }
 
     fn working_bytes(&mut self, shape: &Shape, allowed: u64) -> u64 {
@@ -262,14 +277,20 @@ struct PriceBlock<'a, R: Real, P> {
     paths: P,
     factors: &'a mut [R::Scalar],
     pnl: &'a mut [R::Scalar],
+    clock: Option<&'a Clock>,
 }
 
 impl<R: Real, P: Paths> pulp::WithSimd for PriceBlock<'_, R, P> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) {
+        let begun = self.clock.map(Clock::now);
         simulate::simulate::<R>(self.model, self.state, self.paths, self.factors);
+        let between = self.clock.map(Clock::now);
         revalue::revalue::<R>(self.model, self.factors, self.pnl);
+        if let (Some(clock), Some(begun), Some(between)) = (self.clock, begun, between) {
+            clock.priced(begun, between);
+        }
     }
 }
 

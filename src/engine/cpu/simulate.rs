@@ -1,7 +1,7 @@
 //! Stage 1: factors of a block of paths at every observation. The twin of `shaders/simulate.wgsl`.
 
-use super::model::{Law, Model, Source, Steps};
 use crate::engine::mixing;
+use crate::engine::model::{Law, Model, Source, Steps};
 use crate::engine::{BLOCK, FACTORS};
 use crate::numeric::{Float, Real, Word};
 
@@ -16,20 +16,21 @@ pub mod stream {
     pub const BASIS: u32 = 2 << 16;
     /// Mixing variables.
     pub const MIXING: u32 = 3 << 16;
-    /// Number of jumps.
+    /// Number of jumps: a block serves four steps.
     pub const JUMP_COUNT: u32 = 4 << 16;
     /// One block for each jump: source, two words of size, time.
     pub const JUMP: u32 = 5 << 16;
 }
 
 /// A path's state in lanes, one entry an asset. Made once for a thread.
-pub struct State<R> {
+pub struct State<R: Real> {
     x: Vec<R>,
     level: Vec<R>,
     basis: Vec<R>,
     normal: Vec<R>,
     shock: Vec<R>,
     mixing: Vec<R>,
+    jump_counts: [R::Word; 4],
 }
 
 impl<R: Real> State<R> {
@@ -44,6 +45,7 @@ impl<R: Real> State<R> {
             normal: zeros(padded),
             shock: zeros(model.assets),
             mixing: zeros(model.mixing.len()),
+            jump_counts: [R::Word::splat(0); 4],
         }
     }
 }
@@ -164,20 +166,20 @@ fn step_once<R: Real>(
             state.basis[asset] = state.basis[asset] + R::splat(terms.basis_sd) * state.normal[asset];
         }
     }
-    if !steps.jump_thresholds.is_empty() && !model.sources.is_empty() {
-        let word = draw.words(stream::JUMP_COUNT)[0];
-        let quiet = steps.jump_thresholds[0];
+    if model.sources.is_empty() {
+        return;
+    }
+    if step.is_multiple_of(4) {
+        state.jump_counts = Draw { step: step / 4, ..draw }.words(stream::JUMP_COUNT);
+    }
+    let Some(&quiet) = steps.jump_thresholds.first() else { return };
+    let word = state.jump_counts[step as usize % 4];
+    // Most steps of most paths have no jump and end here.
+    if word.any_at_least(quiet) {
         for lane in 0..R::LANES {
-            // Most steps of most paths have no jump and end here.
-            if word.lane(lane) >= quiet {
-                jumps(
-                    model,
-                    state,
-                    steps,
-                    [path[0].lane(lane), path[1].lane(lane), step],
-                    word.lane(lane),
-                    lane,
-                );
+            let count_word = word.lane(lane);
+            if count_word >= quiet {
+                jumps(model, state, steps, [path[0].lane(lane), path[1].lane(lane), step], count_word, lane);
             }
         }
     }

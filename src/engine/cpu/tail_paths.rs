@@ -3,10 +3,10 @@
 
 use rayon::prelude::*;
 
-use super::model::Model;
 use super::net::{self, Holdings};
 use super::simulate::{Consecutive, State};
 use super::{BLOCK, CpuEngine, Cube, FACTORS, Job};
+use crate::engine::model::Model;
 use crate::numeric::{Float, Lanes, Real};
 use crate::risk::{TailCollector, TailPath, TailPaths};
 use crate::scenario::Precision;

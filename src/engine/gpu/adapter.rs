@@ -1,10 +1,16 @@
 //! Adapters: what there is, and which one to take.
 
-use wgpu::{Adapter, Backends, DeviceType, Features, Instance, InstanceDescriptor, InstanceFlags};
+use wgpu::{
+    Adapter, Backends, DeviceType, Features, Instance, InstanceDescriptor, InstanceFlags,
+    MemoryBudgetThresholds,
+};
 
 use crate::engine::EngineFault;
 
 const BACKENDS: Backends = Backends::VULKAN.union(Backends::METAL).union(Backends::DX12);
+
+/// Part of the memory that the driver says is free for us: the rest is for what it needs itself.
+const MEMORY_PERCENT: u8 = 90;
 
 /// Hardware, or a program that imitates it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -55,22 +61,59 @@ pub fn hardware() -> Option<AdapterSummary> {
     adapters().into_iter().find(|adapter| adapter.kind == AdapterKind::Hardware)
 }
 
-/// The first adapter whose name contains the filter, or whose PCI bus id is the filter; hardware
-/// first.
-pub(super) fn choose(filter: Option<&str>) -> Result<(Adapter, AdapterSummary), EngineFault> {
-    let all: Vec<_> = enumerate().into_iter().map(|adapter| (summary(&adapter), adapter)).collect();
-    if all.is_empty() {
+/// An adapter that is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// The first one, hardware before software.
+    First,
+    /// The first one whose name contains the text, or whose PCI bus id it is.
+    Named(String),
+    /// All hardware.
+    AllHardware,
+}
+
+/// The adapters that are wanted, in that order; each is taken once.
+pub(super) fn choose(wanted: &[Wanted]) -> Result<Vec<(Adapter, AdapterSummary)>, EngineFault> {
+    let mut free: Vec<_> =
+        enumerate().into_iter().map(|adapter| (adapter.clone(), summary(&adapter))).collect();
+    if free.is_empty() {
         return Err(EngineFault::NoDevice(HOW_TO_GET_ONE.to_owned()));
     }
-    let names: Vec<String> = all.iter().map(|(summary, _)| summary.label()).collect();
-    let found = all.into_iter().find(|(summary, _)| filter.is_none_or(|filter| summary.matches(filter)));
-    found.map(|(summary, adapter)| (adapter, summary)).ok_or_else(|| {
-        let filter = filter.unwrap_or_default();
-        EngineFault::NoDevice(format!(
-            "no adapter is called \"{filter}\"; there is {} (`shortfall devices` lists them)",
-            names.join(", ")
-        ))
-    })
+    let names: Vec<String> = free.iter().map(|(_, summary)| summary.label()).collect();
+    let names = format!("there is {} (`shortfall devices` lists them)", names.join(", "));
+    let mut taken = Vec::new();
+    for wanted in wanted {
+        let before = taken.len();
+        let all = *wanted == Wanted::AllHardware;
+        while let Some(index) = free.iter().position(|(_, summary)| wanted.matches(summary)) {
+            taken.push(free.remove(index));
+            if !all {
+                break;
+            }
+        }
+        if taken.len() == before {
+            let missing = match wanted {
+                Wanted::Named(name) if taken.iter().any(|(_, summary)| summary.matches(name)) => {
+                    format!("\"{name}\" is asked for again")
+                }
+                Wanted::Named(name) => format!("no adapter is called \"{name}\""),
+                Wanted::AllHardware => "there is no hardware adapter".to_owned(),
+                Wanted::First => "more adapters are asked for than there are".to_owned(),
+            };
+            return Err(EngineFault::NoDevice(format!("{missing}; {names}")));
+        }
+    }
+    Ok(taken)
+}
+
+impl Wanted {
+    fn matches(&self, summary: &AdapterSummary) -> bool {
+        match self {
+            Self::First => true,
+            Self::Named(name) => summary.matches(name),
+            Self::AllHardware => summary.kind == AdapterKind::Hardware,
+        }
+    }
 }
 
 #[cfg(target_os = "linux")]
@@ -99,6 +142,12 @@ fn enumerate() -> Vec<Adapter> {
     let descriptor = InstanceDescriptor {
         backends: BACKENDS,
         flags: InstanceFlags::empty(),
+        // A buffer beyond it is refused, and the plan takes smaller tiles, where otherwise the driver
+        // might lose the device or page.
+        memory_budget_thresholds: MemoryBudgetThresholds {
+            for_resource_creation: Some(MEMORY_PERCENT),
+            for_device_loss: None,
+        },
         ..InstanceDescriptor::new_without_display_handle()
     };
     let instance = Instance::new(descriptor);

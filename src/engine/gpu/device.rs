@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use wgpu::{Adapter, Buffer, BufferDescriptor, BufferUsages, ErrorFilter, Features, PollType};
+use wgpu::{
+    Adapter, Buffer, BufferDescriptor, BufferUsages, ErrorFilter, Features, PollType, SubmissionIndex,
+};
 
 use super::adapter::{AdapterKind, AdapterSummary};
 use crate::engine::EngineFault;
@@ -34,7 +36,7 @@ impl Device {
     pub fn open(adapter: &Adapter, summary: AdapterSummary) -> Result<Self, EngineFault> {
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("shortfall"),
-            required_features: adapter.features() & Features::SHADER_INT64,
+            required_features: adapter.features() & (Features::SHADER_INT64 | Features::TIMESTAMP_QUERY),
             required_limits: adapter.limits(),
             ..wgpu::DeviceDescriptor::default()
         };
@@ -107,8 +109,17 @@ impl Device {
 
     /// Waits until all submitted work is done; frees what is no longer needed.
     pub fn wait(&self) -> Result<(), EngineFault> {
+        self.wait_until(None)
+    }
+
+    /// Waits until a submission and all before it are done; those after it go on.
+    pub fn wait_for(&self, submission: SubmissionIndex) -> Result<(), EngineFault> {
+        self.wait_until(Some(submission))
+    }
+
+    fn wait_until(&self, submission_index: Option<SubmissionIndex>) -> Result<(), EngineFault> {
         let timeout = if self.summary.kind == AdapterKind::Hardware { WAIT_HARDWARE } else { WAIT_SOFTWARE };
-        let answer = self.raw.poll(PollType::Wait { submission_index: None, timeout: Some(timeout) });
+        let answer = self.raw.poll(PollType::Wait { submission_index, timeout: Some(timeout) });
         self.check()?;
         match answer {
             Ok(_) => Ok(()),
@@ -122,34 +133,66 @@ impl Device {
     /// Reads a buffer back.
     pub fn read<T: bytemuck::Pod>(&self, buffer: &Buffer, count: usize) -> Result<Vec<T>, EngineFault> {
         let bytes = (count * size_of::<T>()) as u64;
-        if bytes == 0 {
+        let mut views = self.read_together(&[(buffer, bytes)])?;
+        Ok(bytemuck::pod_collect_to_vec(&views.pop().unwrap_or_default()))
+    }
+
+    /// Reads the first bytes of some buffers back, with one wait for all.
+    pub fn read_together(&self, buffers: &[(&Buffer, u64)]) -> Result<Vec<Vec<u8>>, EngineFault> {
+        let usage = BufferUsages::MAP_READ | BufferUsages::COPY_DST;
+        let staged = self.scoped(|| {
+            let mut encoder = self.raw.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            let stage = |&(buffer, bytes): &(&Buffer, u64)| {
+                let staging = self.buffer("readback", bytes, usage);
+                if bytes > 0 {
+                    encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, Some(bytes));
+                }
+                staging
+            };
+            let staged: Vec<Buffer> = buffers.iter().map(stage).collect();
+            self.queue.submit([encoder.finish()]);
+            staged
+        })?;
+        let sizes = buffers.iter().map(|(_, bytes)| *bytes);
+        let mapping: Vec<_> = staged.iter().zip(sizes).map(|(staging, bytes)| map(staging, bytes)).collect();
+        self.wait()?;
+        mapping.into_iter().map(Mapping::read).collect()
+    }
+}
+
+/// A buffer on its way to the host.
+struct Mapping<'a> {
+    staging: &'a Buffer,
+    bytes: u64,
+    answer: Arc<Mutex<Option<Result<(), wgpu::BufferAsyncError>>>>,
+}
+
+fn map(staging: &Buffer, bytes: u64) -> Mapping<'_> {
+    let answer = Arc::new(Mutex::new(None));
+    if bytes > 0 {
+        let place = Arc::clone(&answer);
+        staging.slice(..bytes).map_async(wgpu::MapMode::Read, move |result| {
+            *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+        });
+    }
+    Mapping { staging, bytes, answer }
+}
+
+impl Mapping<'_> {
+    /// Its bytes, after a wait.
+    fn read(self) -> Result<Vec<u8>, EngineFault> {
+        if self.bytes == 0 {
             return Ok(Vec::new());
         }
-        let usage = BufferUsages::MAP_READ | BufferUsages::COPY_DST;
-        let staging = self.scoped(|| {
-            let staging = self.buffer("readback", bytes, usage);
-            let mut encoder = self.raw.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, Some(bytes));
-            self.queue.submit([encoder.finish()]);
-            staging
-        })?;
-        let mapped = Arc::new(Mutex::new(None));
-        let answer = Arc::clone(&mapped);
-        staging.slice(..bytes).map_async(wgpu::MapMode::Read, move |result| {
-            *answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
-        });
-        self.wait()?;
-        let answer = mapped.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match answer {
+        let failed = |error: String| EngineFault::Device(format!("reading back failed: {error}"));
+        match self.answer.lock().unwrap_or_else(PoisonError::into_inner).take() {
             Some(Ok(())) => {}
-            Some(Err(error)) => return Err(EngineFault::Device(format!("reading back failed: {error}"))),
+            Some(Err(error)) => return Err(failed(error.to_string())),
             None => return Err(EngineFault::Lost("reading back got no answer".to_owned())),
         }
-        let view = staging
-            .slice(..bytes)
-            .get_mapped_range()
-            .map_err(|error| EngineFault::Device(format!("reading back failed: {error}")))?;
-        Ok(bytemuck::pod_collect_to_vec(&view[..]))
+        let view =
+            self.staging.slice(..self.bytes).get_mapped_range().map_err(|error| failed(error.to_string()))?;
+        Ok(view[..].to_vec())
     }
 }
 

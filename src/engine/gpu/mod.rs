@@ -8,25 +8,28 @@ mod device;
 mod layout;
 #[cfg(test)]
 mod numeric_tests;
+mod pace;
 mod pipelines;
 mod plan;
 mod session;
 #[cfg(test)]
 mod shader_tests;
 mod shaders;
+mod stopwatch;
 #[cfg(test)]
 mod tests;
 
 use std::ops::Range;
 
 use self::device::Device;
+use self::pace::Pace;
 use self::pipelines::{Build, Pipelines};
 use self::plan::{Allowed, Needs, TileWork};
 use self::session::{Habits, Session};
-use super::{BLOCK, Cube, DeviceReport, Engine, EngineFault, Job};
+use super::{BLOCK, Cube, DeviceReport, Engine, EngineFault, Job, StageTimes};
 use crate::risk::{Bracket, Tail};
 
-pub use self::adapter::{AdapterKind, AdapterSummary, adapters, hardware};
+pub use self::adapter::{AdapterKind, AdapterSummary, Wanted, adapters, hardware};
 pub use self::shaders::{PhiloxVariant, shaders_blake3};
 
 /// Sizes for hardware: enough paths to fill a large GPU, in memory that a small one has.
@@ -53,7 +56,8 @@ pub struct GpuOptions {
     pub philox: PhiloxVariant,
     /// Invocations of a workgroup.
     pub workgroup: Option<u32>,
-    /// Paths of a tile; rounded up to whole blocks, and down to what fits.
+    /// Paths of a tile and of a submission; rounded up to whole blocks, and down to what fits.
+    /// Without it submissions take as many as fit into some tens of milliseconds.
     pub tile_paths: Option<u64>,
     /// Takes paths, rows and accounts in reverse order, to show that order does not matter.
     pub reversed: bool,
@@ -64,6 +68,9 @@ pub struct GpuEngine {
     device: Device,
     options: GpuOptions,
     pipelines: Option<Pipelines>,
+    /// What submissions of jobs of this kind have come to.
+    pace: Option<(Needs, Pace)>,
+    times: StageTimes,
 }
 
 /// Factors, profits and losses of a range of paths, kept: `factors[block]` is
@@ -87,12 +94,27 @@ impl GpuEngine {
 
     /// Opens an adapter with other sizes; results do not depend on them.
     pub fn with_options(options: GpuOptions) -> Result<Self, EngineFault> {
-        let (adapter, summary) = adapter::choose(options.filter.as_deref())?;
+        let wanted = options.filter.clone().map_or(Wanted::First, Wanted::Named);
+        let (adapter, summary) = adapter::choose(&[wanted])?.swap_remove(0);
+        Self::on(&adapter, summary, options)
+    }
+
+    /// Opens several adapters, each once.
+    pub fn several(wanted: &[Wanted]) -> Result<Vec<Self>, EngineFault> {
+        let adapters = adapter::choose(wanted)?.into_iter();
+        adapters.map(|(adapter, summary)| Self::on(&adapter, summary, GpuOptions::default())).collect()
+    }
+
+    fn on(
+        adapter: &wgpu::Adapter,
+        summary: AdapterSummary,
+        options: GpuOptions,
+    ) -> Result<Self, EngineFault> {
         if options.philox == PhiloxVariant::Wide && !summary.shader_int64 {
             return Err(EngineFault::Device(format!("{} has no 64-bit integers", summary.name)));
         }
-        let device = Device::open(&adapter, summary)?;
-        Ok(Self { device, options, pipelines: None })
+        let device = Device::open(adapter, summary)?;
+        Ok(Self { device, options, pipelines: None, pace: None, times: StageTimes::default() })
     }
 
     /// The adapter that was opened.
@@ -167,6 +189,16 @@ impl GpuEngine {
         }
     }
 
+    /// What is known of the pace of such a job.
+    fn pace(&self, needs: &Needs) -> Pace {
+        let known = self.pace.as_ref().filter(|(of, _)| of == needs).map(|(_, pace)| pace.clone());
+        known.unwrap_or_else(|| match (self.options.tile_paths, self.device.summary.kind) {
+            (Some(paths), _) => Pace::fixed(paths.next_multiple_of(BLOCK as u64)),
+            (None, AdapterKind::Hardware) => Pace::finding(pace::HARDWARE),
+            (None, AdapterKind::Software) => Pace::finding(pace::SOFTWARE),
+        })
+    }
+
     fn has_wide_philox(&self) -> bool {
         self.options.philox != PhiloxVariant::Split && self.device.summary.shader_int64
     }
@@ -204,15 +236,19 @@ impl Engine for GpuEngine {
         paths: Range<u64>,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Vec<Tail>, EngineFault> {
+        let needs = Needs::new(job, false);
+        let mut pace = self.pace(&needs);
         let mut session = self.session(job, brackets, &paths, false)?;
-        let mut first = paths.start;
-        while first < paths.end {
-            let count = (paths.end - first).min(session.stride());
-            session.tile(&TileWork { first, count, net: true })?;
-            first += count;
-            progress(first - paths.start);
-        }
-        session.tails()
+        session.run(paths, &mut pace, progress)?;
+        let tails = session.tails()?;
+        let times = session.stage_times().unwrap_or_default();
+        self.times += times;
+        self.pace = Some((needs, pace));
+        Ok(tails)
+    }
+
+    fn stage_times(&self) -> Option<StageTimes> {
+        self.device.summary.timestamp_query.then_some(self.times)
     }
 
     fn cube(&mut self, job: &Job, paths: Range<u64>) -> Result<Cube<f32>, EngineFault> {

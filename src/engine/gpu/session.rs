@@ -1,16 +1,22 @@
 //! One job on a device: its tables and tiles in buffers, and the tiles' work.
 
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::time::Instant;
+
 use wgpu::{
     BindGroup, BindGroupDescriptor, BindGroupEntry, BindingResource, Buffer, BufferBinding, BufferSize,
-    BufferUsages,
+    BufferUsages, SubmissionIndex,
 };
 
 use super::device::Device;
 use super::layout::{self, Params, Tables, flag};
+use super::pace::Pace;
 use super::pipelines::Pipelines;
 use super::plan::{self, Dispatch, Needs, Plan, TAIL_WORDS, TileWork};
 use super::shaders::Stage;
-use crate::engine::{EngineFault, Job};
+use super::stopwatch::Stopwatch;
+use crate::engine::{EngineFault, Job, StageTimes};
 use crate::risk::{BINS, Bracket, Tail};
 
 /// What a session keeps for comparison.
@@ -43,7 +49,13 @@ pub struct Session<'a> {
     net: Vec<BindGroup>,
     fold: BindGroup,
     unfolded: u64,
+    stopwatch: Option<Stopwatch>,
+    /// Read from the stopwatch so far.
+    times: StageTimes,
 }
+
+/// Submissions under way at a time: while the device works on one, the next waits behind it.
+const QUEUED: usize = 2;
 
 impl<'a> Session<'a> {
     /// Uploads a job. Everything that the run needs is allocated here.
@@ -125,6 +137,8 @@ impl<'a> Session<'a> {
             losses,
             totals,
             unfolded: 0,
+            stopwatch: Stopwatch::new(device),
+            times: StageTimes::default(),
             params,
         }
     }
@@ -136,25 +150,51 @@ impl<'a> Session<'a> {
 
     /// Runs a tile and waits for it.
     pub fn tile(&mut self, work: &TileWork) -> Result<(), EngineFault> {
-        let workgroups = self.workgroups();
-        let dispatches =
-            plan::dispatches(&self.plan, &self.needs, &self.tables, work, workgroups, &mut self.unfolded);
-        self.submit(&dispatches)?;
-        self.device.wait()
+        let submission = self.start(work)?;
+        self.device.wait_for(submission)
     }
 
-    /// Runs a tile one dispatch at a time and says when each is done, to measure it.
-    #[cfg(test)]
-    pub fn tile_apart(&mut self, work: &TileWork, done: &mut dyn FnMut(Stage)) -> Result<(), EngineFault> {
+    /// Adds a range of paths to the tails, in submissions of the pace's size. The next one is queued
+    /// before the last is waited for; `progress` hears how many paths are done.
+    pub fn run(
+        &mut self,
+        paths: Range<u64>,
+        pace: &mut Pace,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(), EngineFault> {
+        let stride = self.plan.stride;
+        let mut under_way = VecDeque::with_capacity(QUEUED);
+        let mut first = paths.start;
+        let mut done = 0;
+        let mut idle_since = Instant::now();
+        loop {
+            while under_way.len() < QUEUED && first < paths.end {
+                let count = (paths.end - first).min(pace.paths(stride));
+                let submission = self.start(&TileWork { first, count, net: true })?;
+                under_way.push_back((submission, count, Instant::now()));
+                first += count;
+            }
+            let Some((submission, count, submitted)) = under_way.pop_front() else { return Ok(()) };
+            self.device.wait_for(submission)?;
+            let now = Instant::now();
+            // The device began when it had the work and nothing before it.
+            pace.took(count, now - submitted.max(idle_since), stride);
+            idle_since = now;
+            done += count;
+            progress(done);
+        }
+    }
+
+    /// Submits a tile.
+    fn start(&mut self, work: &TileWork) -> Result<SubmissionIndex, EngineFault> {
         let workgroups = self.workgroups();
         let dispatches =
             plan::dispatches(&self.plan, &self.needs, &self.tables, work, workgroups, &mut self.unfolded);
-        for dispatch in dispatches {
-            self.submit(&[dispatch])?;
-            self.device.wait()?;
-            done(dispatch.stage);
+        let stages = dispatches.iter().map(|dispatch| dispatch.stage);
+        if self.stopwatch.as_ref().is_some_and(|stopwatch| !stopwatch.has_room(stages)) {
+            self.read_times()?;
         }
-        Ok(())
+        self.submit(&dispatches)
     }
 
     /// All tails so far, `[account][level]`.
@@ -163,8 +203,36 @@ impl<'a> Session<'a> {
         self.submit(&[fold])?;
         self.unfolded = 0;
         let count = (self.needs.accounts * self.needs.levels) as usize;
-        let words: Vec<u32> = self.device.read(&self.totals, count * TAIL_WORDS)?;
+        let words = self.read_times_and(&self.totals.clone(), (count * TAIL_WORDS * 4) as u64)?;
+        let words: Vec<u32> = bytemuck::pod_collect_to_vec(&words);
         Ok(words.chunks_exact(TAIL_WORDS).map(tail).collect())
+    }
+
+    /// Seconds by stage up to the last [`Session::tails`]; `None` where the device does not tell.
+    pub fn stage_times(&self) -> Option<StageTimes> {
+        self.stopwatch.as_ref().map(|_| self.times)
+    }
+
+    fn read_times(&mut self) -> Result<(), EngineFault> {
+        self.read_times_and(&self.totals.clone(), 0).map(|_| ())
+    }
+
+    /// Reads the first bytes of a buffer, and the stopwatch with them.
+    fn read_times_and(&mut self, buffer: &Buffer, bytes: u64) -> Result<Vec<u8>, EngineFault> {
+        let Some(stopwatch) = &mut self.stopwatch else {
+            return self.device.read(buffer, bytes as usize);
+        };
+        let (ticks, ticks_bytes) = self.device.scoped(|| {
+            let mut encoder =
+                self.device.raw.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            let resolved = stopwatch.resolve(&mut encoder);
+            self.device.queue.submit([encoder.finish()]);
+            resolved
+        })?;
+        let mut read = self.device.read_together(&[(buffer, bytes), (ticks, ticks_bytes)])?;
+        let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&read.pop().unwrap_or_default());
+        self.times += stopwatch.finish(&ticks);
+        Ok(read.pop().unwrap_or_default())
     }
 
     /// Factors of the tile, `[observation][asset][factor][stride]`.
@@ -194,24 +262,35 @@ impl<'a> Session<'a> {
         self.device.raw.limits().max_compute_workgroups_per_dimension
     }
 
-    fn submit(&self, dispatches: &[Dispatch]) -> Result<(), EngineFault> {
+    fn submit(&mut self, dispatches: &[Dispatch]) -> Result<SubmissionIndex, EngineFault> {
         let mut bytes = vec![0u8; dispatches.len() * self.slot as usize];
         for (dispatch, place) in dispatches.iter().zip(bytes.chunks_mut(self.slot as usize)) {
             place[..size_of::<Params>()].copy_from_slice(bytemuck::bytes_of(&dispatch.params));
         }
-        self.device.scoped(|| {
+        let mut stopwatch = self.stopwatch.take();
+        let submitted = self.device.scoped(|| {
+            // On the queue this comes after the submissions that read the parameters before.
             self.device.queue.write_buffer(&self.params, 0, &bytes);
             let mut encoder =
                 self.device.raw.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            let stage = |index: usize| dispatches.get(index).map(|dispatch| dispatch.stage);
             for (index, dispatch) in dispatches.iter().enumerate() {
-                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+                let before = index.checked_sub(1).and_then(stage);
+                let times =
+                    |stopwatch| Stopwatch::writes(stopwatch, before, dispatch.stage, stage(index + 1));
+                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                    label: Some(dispatch.stage.name()),
+                    timestamp_writes: stopwatch.as_mut().and_then(times),
+                });
                 pass.set_pipeline(&self.pipelines.stage(dispatch.stage).pipeline);
                 pass.set_bind_group(0, self.bindings(dispatch), &[index as u32 * self.slot as u32]);
                 let [x, y, z] = dispatch.grid;
                 pass.dispatch_workgroups(x, y, z);
             }
-            self.device.queue.submit([encoder.finish()]);
-        })
+            self.device.queue.submit([encoder.finish()])
+        });
+        self.stopwatch = stopwatch;
+        submitted
     }
 
     fn bindings(&self, dispatch: &Dispatch) -> &BindGroup {

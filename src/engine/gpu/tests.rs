@@ -160,6 +160,40 @@ fn large_tiles_are_folded_in_time() {
 }
 
 #[test]
+fn submissions_that_change_their_size_are_the_same() {
+    let Some(mut gpu) = engine(GpuOptions::default()) else { return };
+    let job = job(&quickstart());
+    // No device is done within a microsecond, so every submission is smaller than the one before.
+    let hurried = Pace::finding(std::time::Duration::ZERO..=std::time::Duration::from_micros(1));
+    gpu.pace = Some((Needs::new(&job, false), hurried.clone()));
+    let comparison = compare_tails(&mut gpu, &job, &job, 0..20_011);
+    assert!(comparison.tails[0] > 0 && comparison.tails[1] == 0, "{comparison:?}");
+    let (_, now) = gpu.pace.as_ref().expect("a run leaves its pace");
+    assert!(*now != hurried && now.paths(1 << 20) < 4096, "{now:?}");
+}
+
+/// More submissions than timestamps fit, so that they are read on the way.
+#[test]
+fn stages_are_timed_by_the_device() {
+    let Some(mut gpu) = engine(GpuOptions { tile_paths: Some(64), ..GpuOptions::default() }) else { return };
+    let job = job(&quickstart());
+    let start = std::time::Instant::now();
+    let comparison = compare_tails(&mut gpu, &job, &job, 0..40_000);
+    assert_eq!(comparison.tails[1], 0, "{comparison:?}");
+    let Some(times) = gpu.stage_times() else {
+        assert!(!gpu.adapter().timestamp_query);
+        return;
+    };
+    eprintln!("{times:?}");
+    assert!(times.by_name().iter().all(|(_, seconds)| *seconds > 0.0), "{times:?}");
+    assert!(times.total() < start.elapsed().as_secs_f64(), "{times:?}");
+    // Half the work again adds to it.
+    compare_tails(&mut gpu, &job, &job, 0..20_000);
+    let more = gpu.stage_times().expect("as before") - times;
+    assert!(more.simulate > 0.0 && more.net > 0.0, "{more:?}");
+}
+
+#[test]
 fn nightly_and_its_stresses_are_the_same() {
     let Some(mut gpu) = engine(GpuOptions::default()) else { return };
     let scenario = nightly();
@@ -263,6 +297,51 @@ fn a_lost_device_is_a_fault() {
 }
 
 #[test]
+fn several_devices_share_the_paths() {
+    let small = || GpuOptions { tile_paths: Some(512), ..GpuOptions::default() };
+    let (Some(first), Some(second)) = (engine(small()), engine(small())) else { return };
+    let scenario = quickstart();
+    let job = job(&scenario);
+    let paths = 40_003;
+    let brackets = Pilot::new(&job, paths).brackets(&job, 1.0);
+    let mut cpu = CpuEngine::new(Precision::F32);
+    let expected = cpu.tails(&job, &brackets, 0..paths, &mut |_| ()).expect("the CPU has no faults");
+    let lost = first.device.raw.clone();
+    let engines: Vec<Box<dyn Engine>> = vec![Box::new(first), Box::new(second), Box::new(cpu)];
+    let heard = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let told = std::sync::Arc::clone(&heard);
+    let mut several = crate::engine::Several::new(engines, move |text| {
+        told.lock().expect("nobody panics").push(text.to_owned());
+    });
+    assert!(several.tails(&job, &brackets, 0..paths, &mut |_| ()).expect("the job runs") == expected);
+    assert_eq!(heard.lock().expect("nobody panics").len(), 0);
+    // One is lost in the middle of its work; the others do it.
+    let mut calls = 0;
+    let tails = several.tails(&job, &brackets, 0..paths, &mut |_| {
+        calls += 1;
+        if calls == 2 {
+            lost.destroy();
+        }
+    });
+    assert!(tails.expect("two are left") == expected);
+    let heard = heard.lock().expect("nobody panics");
+    assert!(heard.len() == 1 && heard[0].contains("the device was lost"), "{heard:?}");
+    assert!(several.device().reason.contains("the device was lost"), "{:?}", several.device());
+}
+
+#[test]
+fn an_adapter_is_taken_once() {
+    let Some(gpu) = engine(GpuOptions::default()) else { return };
+    let name = Wanted::Named(gpu.adapter().name.clone());
+    let count = adapters().iter().filter(|adapter| adapter.name == gpu.adapter().name).count();
+    assert_eq!(GpuEngine::several(&vec![name.clone(); count]).expect("they are there").len(), count);
+    match GpuEngine::several(&vec![name; count + 1]) {
+        Err(EngineFault::NoDevice(text)) => assert!(text.contains("asked for again"), "{text}"),
+        other => panic!("{:?}", other.map(|engines| engines.len())),
+    }
+}
+
+#[test]
 fn a_tail_that_overflows_is_the_same() {
     let Some(mut gpu) = engine(GpuOptions::default()) else { return };
     let job = job(&quickstart());
@@ -343,42 +422,21 @@ fn timing() {
     for (name, scenario, paths) in [("quickstart", quickstart(), 1 << 17), ("nightly", nightly(), 1 << 14)] {
         let job = job(&scenario);
         let brackets = Pilot::new(&job, paths).brackets(&job, 1.0);
-        stage_times(&mut gpu, &job, &brackets, 0..paths);
         let engines: [(&str, &mut dyn Engine); 2] = [("gpu", &mut gpu), ("cpu", &mut cpu)];
         for (which, engine) in engines {
             for run in 0..2 {
+                let before = engine.stage_times().unwrap_or_default();
                 let (start, processor) = (std::time::Instant::now(), processor_seconds());
                 engine.tails(&job, &brackets, 0..paths, &mut |_| ()).expect("the job runs");
                 let (wall, processor) = (start.elapsed().as_secs_f64(), processor_seconds() - processor);
                 let rows = job.rows.len();
+                let stages = engine.stage_times().map(|after| after - before);
                 eprintln!(
-                    "{name} {which} run {run}: {paths} paths, {rows} rows, {wall:.3} s wall, {processor:.2} s cpu"
+                    "{name} {which} run {run}: {paths} paths, {rows} rows, {wall:.3} s wall, {processor:.2} s cpu, {stages:.2?}"
                 );
             }
         }
     }
-}
-
-/// Seconds of each stage, waiting after every dispatch.
-fn stage_times(gpu: &mut GpuEngine, job: &Job, brackets: &[Bracket], paths: Range<u64>) {
-    let mut session = gpu.session(job, brackets, &paths, false).expect("it fits");
-    let mut times: std::collections::BTreeMap<&str, [f64; 2]> = std::collections::BTreeMap::new();
-    let mut first = paths.start;
-    while first < paths.end {
-        let count = (paths.end - first).min(session.stride());
-        let work = TileWork { first, count, net: true };
-        let (mut start, mut processor) = (std::time::Instant::now(), processor_seconds());
-        let mut done = |stage: shaders::Stage| {
-            let (end, now) = (std::time::Instant::now(), processor_seconds());
-            let time = times.entry(stage.name()).or_default();
-            time[0] += (end - start).as_secs_f64();
-            time[1] += now - processor;
-            (start, processor) = (end, now);
-        };
-        session.tile_apart(&work, &mut done).expect("it runs");
-        first += count;
-    }
-    eprintln!("stages, wall and cpu seconds: {times:.2?}");
 }
 
 /// Processor time of this process; zero where it is not known.

@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+"""Compiles scenarios/history from a folder of raw price and option-surface histories.
+
+    python compile_history.py DATA_FOLDER [--out ../history]
+
+Needs nothing but the standard library. The output depends on the data alone: run twice, same bytes.
+Prices are rounded, so that the tables hold public facts and no copy of any file.
+`scenarios/README.md` names the sources. Ends with a self-check and a non-zero status where it fails.
+"""
+import argparse
+import csv
+import datetime as dt
+import gzip
+import math
+import sys
+from pathlib import Path
+
+COINS = "BTC ETH SOL XRP ADA DOGE BNB LTC LINK AVAX".split()
+COINS_FROM, COINS_TO = "2018-01-01", "2026-07-20"  # the last day on which all ten have a spot close
+COIN_DIGITS, INDEX_DIGITS = 5, 6  # a return moves by at most 5e-5 and 5e-6 of itself through rounding
+LEVEL_TENOR_DAYS = 30.0
+LEVEL_HOUR = 0  # the first snapshot of a day at or after this hour (UTC)
+
+
+def main():
+    args = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    args.add_argument("data", type=Path, help="folder with crypto_daily, equity and deribit_chains")
+    args.add_argument("--out", type=Path, default=Path(__file__).resolve().parent.parent / "history")
+    args = args.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    write(args.out / "crypto_daily.csv", ["date", *COINS], crypto(args.data))
+    write(args.out / "sp500_daily.csv", ["date", "SPX"], sp500(args.data))
+    write(args.out / "implied_levels.csv", ["time", "asset", "spot", "volatility"], levels(args.data))
+    sys.exit(check(args.out))
+
+
+def rounded(value, digits):
+    """Plain decimal notation of `value` with so many significant digits."""
+    places = digits - 1 - math.floor(math.log10(abs(value)))
+    text = f"{round(value, places):.{max(places, 0)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def rows(path):
+    opened = gzip.open(path, "rt") if path.suffix == ".gz" else open(path)
+    with opened as file:
+        yield from csv.DictReader(file)
+
+
+def crypto(data):
+    """Daily closes; a bar's date is the day that it covers, so its close is the price at 24:00 UTC."""
+    closes = {coin: {row["date"]: float(row["close"]) for row in rows(data / f"crypto_daily/{coin}.csv")
+                     if COINS_FROM <= row["date"] <= COINS_TO} for coin in COINS}
+    dates = sorted(set().union(*closes.values()))
+    for date in dates:
+        prices = (closes[coin].get(date) for coin in COINS)
+        yield [date, *("" if price is None else rounded(price, COIN_DIGITS) for price in prices)]
+
+
+def sp500(data):
+    """Daily closes of the S&P 500, of the S&P 90 before March 1957."""
+    for row in rows(data / "equity/gspc_daily_1927_2026.csv.gz"):
+        yield [row["date"], rounded(float(row["close"]), INDEX_DIGITS)]
+
+
+def levels(data):
+    """At-the-money implied volatility of 30 days, linear in total variance between two expiries."""
+    snapshots = {}
+    for row in rows(data / "deribit_chains/surface_history_931_snapshots.csv.gz"):
+        if row["atm_iv"]:
+            snapshots.setdefault((row["snapshot_utc"], row["currency"]), []).append(row)
+    seen = set()
+    for (stamp, coin), slices in sorted(snapshots.items()):
+        time = dt.datetime.strptime(stamp, "%Y%m%dT%H%M%SZ")
+        level = interpolated(slices)
+        if (time.date(), coin) in seen or time.hour < LEVEL_HOUR or level is None:
+            continue
+        seen.add((time.date(), coin))
+        spot = sorted(float(row["index"]) for row in slices)[len(slices) // 2]
+        yield [time.strftime("%Y-%m-%dT%H:%M:%SZ"), coin, rounded(spot, COIN_DIGITS), rounded(level, 4)]
+
+
+def interpolated(slices):
+    tenor = LEVEL_TENOR_DAYS / 365.0
+    points = sorted((float(row["T_years"]), float(row["atm_iv"])) for row in slices)
+    for (t0, v0), (t1, v1) in zip(points, points[1:]):
+        if t0 <= tenor <= t1:
+            w0, w1 = v0 * v0 * t0, v1 * v1 * t1
+            return math.sqrt((w0 + (w1 - w0) * (tenor - t0) / (t1 - t0)) / tenor)
+    return None
+
+
+def write(path, header, lines):
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(lines)
+
+
+def check(out):
+    """No day twice, none out of order, no coin with a gap after its first price."""
+    faults = []
+    for name in ["crypto_daily.csv", "sp500_daily.csv"]:
+        table = list(rows(out / name))
+        dates = [row["date"] for row in table]
+        if dates != sorted(set(dates)):
+            faults.append(f"{name}: dates twice or out of order")
+        for column in table[0]:
+            cells = [row[column] for row in table]
+            first = next(i for i, cell in enumerate(cells) if cell)
+            if "" in cells[first:]:
+                faults.append(f"{name}: a gap in {column} after its start")
+        print(f"{name}: {len(table)} days, {dates[0]} to {dates[-1]}")
+    print(f"implied_levels.csv: {len(list(rows(out / 'implied_levels.csv')))} rows")
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+//! Margins of the accounts of a case from their tails.
+
+use super::{Carried, Case, carry, case_market, value_instruments};
+use crate::instrument::UnitValue;
+use crate::margin::{self, AccountValue, Exposing, Margin, Tails, UnitTail};
+use crate::market::Market;
+use crate::scenario::Scenario;
+
+/// What margins of one case are made from.
+pub(super) struct Margining<'a> {
+    scenario: &'a Scenario,
+    market: &'a Market,
+    /// Value of each instrument of the scenario's portfolio before and in the case.
+    base_units: &'a [UnitValue],
+    units: &'a [UnitValue],
+    carried: &'a Carried<'a>,
+    exposing: Exposing<'a>,
+}
+
+impl<'a> Margining<'a> {
+    /// `tails` of each asset at each level, as of [`margin::AssetRisk::of`].
+    pub fn new(
+        scenario: &'a Scenario,
+        market: &'a Market,
+        base_units: &'a [UnitValue],
+        units: &'a [UnitValue],
+        carried: &'a Carried<'a>,
+        tails: &[[UnitTail; 2]],
+    ) -> Self {
+        let reporting = scenario.reporting_asset;
+        let exposing = Exposing::new(&scenario.margin, market, &carried.units, tails, reporting);
+        Self { scenario, market, base_units, units, carried, exposing }
+    }
+
+    /// Value and margin of an account.
+    pub fn of(&self, account: usize, tails: &Tails) -> (AccountValue, Margin) {
+        let value = self.value(account);
+        let portfolio = &self.carried.portfolio;
+        let exposures = self.exposing.of(&portfolio.accounts[account], &portfolio.instruments);
+        (value, margin::margin(&self.scenario.margin, &value, tails, &exposures))
+    }
+
+    fn value(&self, account: usize) -> AccountValue {
+        let account = &self.scenario.portfolio.accounts[account];
+        let mut base = account.cash;
+        let mut profit = 0.0;
+        let mut gross_notional = 0.0;
+        for holding in &account.holdings {
+            let index = holding.instrument as usize;
+            base += holding.quantity * self.base_units[index].market_value;
+            profit += holding.quantity * self.base_units[index].profit_to(&self.units[index]);
+        }
+        for holding in account.net_holdings() {
+            gross_notional += holding.quantity.abs() * self.units[holding.instrument as usize].notional;
+        }
+        let haircut = |&(asset, amount): &(usize, f64)| {
+            self.scenario.margin.haircuts[asset] * (amount * self.market.assets[asset].spot).max(0.0)
+        };
+        let haircuts: f64 = account.balances.iter().map(haircut).sum();
+        let reporting = self.scenario.reporting_asset;
+        let price = |market: &Market| reporting.map_or(1.0, |asset| market.assets[asset].spot);
+        let (then, now) = (price(&self.scenario.market), price(self.market));
+        let market_value = (base + profit) / now;
+        AccountValue {
+            market_value,
+            equity: market_value - haircuts / now,
+            gross_notional: gross_notional / now,
+            stress_profit: market_value - base / then,
+        }
+    }
+}
+
+/// Margins again under the rules that look at other cases. Where a case that they name has no
+/// result, no case has a margin.
+pub(super) fn across_cases(
+    scenario: &Scenario,
+    base_units: &[UnitValue],
+    cases: &mut [Case],
+) -> Result<(), String> {
+    let named = scenario.margin.add_ons.cases();
+    if named == [None, None] {
+        return Ok(());
+    }
+    let references = named.map(|name| name.map(|name| reference(cases, name)));
+    if let Some(reason) = references.iter().flatten().find_map(|found| found.as_ref().err()) {
+        cases.iter_mut().for_each(|case| case.accounts = Err(reason.clone()));
+        return Ok(());
+    }
+    let [stressed, lookback] = references.map(|found| found.and_then(Result::ok));
+    for (index, case) in cases.iter_mut().enumerate() {
+        let Ok(accounts) = &mut case.accounts else { continue };
+        let market = case_market(scenario, index);
+        let units = value_instruments(scenario, &market)?;
+        let carried = carry(scenario, &market, base_units, &units)?;
+        let margining = Margining::new(scenario, &market, base_units, &units, &carried, &case.asset_tails);
+        for account in accounts {
+            let of = |reference: &Option<Vec<[f64; 2]>>| reference.as_ref().map(|all| all[account.account]);
+            let own = [account.maintenance, account.initial];
+            let tails = Tails { own, stressed: of(&stressed), lookback: of(&lookback) };
+            (account.value, account.margin) = margining.of(account.account, &tails);
+        }
+    }
+    Ok(())
+}
+
+/// Expected Shortfalls of every account in a case, `[account][level]`.
+fn reference(cases: &[Case], name: &str) -> Result<Vec<[f64; 2]>, String> {
+    let case = cases.iter().find(|case| case.name == name);
+    let case = case.ok_or_else(|| format!("the margin rules need the stress `{name}`, which did not run"))?;
+    let accounts = case.accounts.as_ref();
+    let accounts = accounts.map_err(|reason| {
+        format!("the margin rules need the stress `{name}`, which has no result: {reason}")
+    })?;
+    Ok(accounts.iter().map(|a| [&a.maintenance, &a.initial].map(|tail| tail.expected_shortfall)).collect())
+}

@@ -1,0 +1,7 @@
+//! Margin rules: each component against numbers computed by hand, properties of their sum, and
+//! scenarios that declare them.
+
+mod book;
+mod components;
+mod properties;
+mod scenarios;

@@ -1,0 +1,4 @@
+//! The on-demand service.
+
+mod desk;
+mod night;
