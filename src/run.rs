@@ -1,6 +1,8 @@
 //! A scenario run: the base case and every stress, from tails to margins.
 
 mod margins;
+
+pub use margins::Margining;
 mod store_fault;
 
 pub use store_fault::StoreFault;
@@ -221,7 +223,8 @@ pub fn job(scenario: &Scenario, market: &Market) -> Result<Job, String> {
     job_after(scenario, market, &units, &units).map(|(_, job)| job)
 }
 
-fn job_of(
+/// The job of a portfolio in a market; `units` are the values of its instruments there.
+pub fn job_of(
     scenario: &Scenario,
     market: &Market,
     portfolio: &Portfolio,
@@ -344,12 +347,11 @@ fn run_case(
     let drivers = pilot.drivers(&job, 0);
     let [maintenance, initial] = [0, 1].map(|level| pilot.unit_tails(&job, level));
     case.asset_tails = maintenance.into_iter().zip(initial).map(|(a, b)| [a, b]).collect();
-    let margining =
-        margins::Margining::new(scenario, &market, base_units, &units, &carried, &case.asset_tails);
+    let margining = Margining::new(scenario, &market, base_units, &units, &carried.units, &case.asset_tails);
     let accounts = estimates.chunks(job.levels.len()).zip(drivers).zip(attributions).enumerate();
     let accounts = accounts.map(|(account, ((estimates, driver), attribution))| {
         let [maintenance, initial] = [estimates[0], estimates[1]];
-        let (value, margin) = margining.of(account, &Tails::own(maintenance, initial));
+        let (value, margin) = margining.of_index(account, &carried, &Tails::own(maintenance, initial));
         AccountCase { account, value, maintenance, initial, margin, driver, attribution }
     });
     let accounts = accounts.collect();
@@ -390,7 +392,15 @@ fn estimate(
         let results = estimates(work.job, work.brackets, &tails, done);
         let precise = tolerance.is_none_or(|tolerance| all_within(work.job, &results, tolerance));
         if done == most || precise {
-            return Ok(repair(work.job, pilot, results, with.engine, case)?);
+            let again = |missed: &[usize], widening: f64| {
+                let part = work.job.for_accounts(missed);
+                let brackets = pilot.brackets(&part, widening);
+                let tails = with.engine.tails(&part, &brackets, 0..done, &mut |_| ())?;
+                Ok::<_, EngineFault>(estimates(&part, &brackets, &tails, done))
+            };
+            let (estimates, repaired) = repair(work.job.levels.len(), results, again)?;
+            case.repaired = repaired;
+            return Ok(estimates);
         }
         target = (2 * done).min(most);
     }
@@ -422,7 +432,7 @@ fn is_rounding(estimate: &TailEstimate, scale: f64) -> bool {
 }
 
 /// An account that cannot lose has an Expected Shortfall of zero, and no health of 10^38.
-fn without_rounding(estimate: TailEstimate, scale: f64) -> TailEstimate {
+pub fn without_rounding(estimate: TailEstimate, scale: f64) -> TailEstimate {
     if !is_rounding(&estimate, scale) {
         return estimate;
     }
@@ -435,34 +445,29 @@ fn without_rounding(estimate: TailEstimate, scale: f64) -> TailEstimate {
     }
 }
 
-/// Simulates accounts again whose bracket missed, with wider brackets, until none is left.
-fn repair(
-    job: &Job,
-    pilot: &Pilot,
+/// Looks again at accounts whose bracket missed, with wider brackets, until none is left. `again`
+/// estimates some accounts with brackets that much wider. Also returns how many had missed.
+pub fn repair<E: From<EngineFault>>(
+    levels: usize,
     mut results: Vec<Result<TailEstimate, TailFault>>,
-    engine: &mut dyn Engine,
-    case: &mut Case,
-) -> Result<Vec<TailEstimate>, EngineFault> {
-    let levels = job.levels.len();
+    mut again: impl FnMut(&[usize], f64) -> Result<Vec<Result<TailEstimate, TailFault>>, E>,
+) -> Result<(Vec<TailEstimate>, usize), E> {
+    let mut repaired = 0;
     for attempt in 1..=MAX_REPAIRS {
-        let missed: Vec<usize> = (0..job.accounts())
+        let missed: Vec<usize> = (0..results.len() / levels)
             .filter(|a| results[a * levels..(a + 1) * levels].iter().any(Result::is_err))
             .collect();
         if missed.is_empty() {
             break;
         }
-        if attempt == 1 {
-            case.repaired = missed.len();
-        }
-        let part = job.for_accounts(&missed);
-        let brackets = pilot.brackets(&part, WIDENING.powi(attempt));
-        let tails = engine.tails(&part, &brackets, 0..case.paths, &mut |_| ())?;
-        let repaired = estimates(&part, &brackets, &tails, case.paths);
-        for (&account, repaired) in missed.iter().zip(repaired.chunks(levels)) {
-            results[account * levels..(account + 1) * levels].copy_from_slice(repaired);
+        repaired = repaired.max(missed.len());
+        let estimates = again(&missed, WIDENING.powi(attempt))?;
+        for (&account, estimates) in missed.iter().zip(estimates.chunks(levels)) {
+            results[account * levels..(account + 1) * levels].copy_from_slice(estimates);
         }
     }
-    results.into_iter().collect::<Result<_, _>>().map_err(|fault| {
+    let whole = results.into_iter().collect::<Result<_, _>>().map_err(|fault| {
         EngineFault::Device(format!("a tail could not be estimated ({fault:?}); use more paths"))
-    })
+    })?;
+    Ok((whole, repaired))
 }

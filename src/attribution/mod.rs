@@ -172,7 +172,8 @@ impl Attributing<'_> {
         Ok(whole.chunks(levels).map(<[TailPaths]>::to_vec).collect())
     }
 
-    fn account(&self, account: usize, tails: &[TailPaths]) -> Attribution {
+    /// The attribution of an account whose tails, one for each level, are known.
+    pub fn account(&self, account: usize, tails: &[TailPaths]) -> Attribution {
         let job = self.job.for_accounts(&[account]).with_net_holdings().with_held_rows();
         let groups = Groups::new(self.portfolio, account);
         let sums = |level: usize, worst: usize| {

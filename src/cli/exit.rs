@@ -7,6 +7,9 @@ use shortfall::fault::Faults;
 use shortfall::plan::TooMuchMemory;
 use shortfall::report::FolderFault;
 use shortfall::run::{RunFault, StoreFault};
+use shortfall::service::client::ClientFault;
+use shortfall::service::http::ServeFault;
+use shortfall::service::keys::KeyFault;
 
 use super::output;
 
@@ -24,7 +27,7 @@ pub const BAD_DATA: u8 = 65;
 pub const NO_DEVICE: u8 = 69;
 /// The output could not be written.
 pub const IO: u8 = 74;
-/// The device was lost or ran out of memory: the same command may succeed.
+/// The device was lost or ran out of memory, or a service is away: the same command may succeed.
 pub const TRY_AGAIN: u8 = 75;
 
 /// The codes, for `--help`.
@@ -39,7 +42,7 @@ Exit codes:
    65  wrong input: every fault with its file, line and field on standard error
    69  no usable GPU, where one was asked for
    74  the output could not be written
-   75  the device was lost or out of memory: try again
+   75  the device was lost or out of memory, or a service is busy or away: try again
   130  interrupted"
     };
 }
@@ -69,6 +72,15 @@ pub enum Failure {
     /// The run would take more memory than allowed.
     #[error("{0}")]
     Memory(#[from] TooMuchMemory),
+    /// A running service did not answer.
+    #[error("{0}")]
+    Client(#[from] ClientFault),
+    /// The service cannot start.
+    #[error("{0}")]
+    Serve(#[from] ServeFault),
+    /// A file of keys cannot be used.
+    #[error("{0}")]
+    Keys(#[from] KeyFault),
     /// Another file cannot be read or written.
     #[error("{0}")]
     Io(String),
@@ -100,9 +112,23 @@ impl Failure {
             Self::Store(StoreFault::Missing { .. } | StoreFault::InUse { .. }) => TRY_AGAIN,
             Self::Store(_) => BAD_DATA,
             Self::Memory(_) => USAGE,
+            Self::Client(fault) => code_of_client(fault),
+            Self::Serve(ServeFault::KeysNeeded(_)) => USAGE,
+            Self::Serve(ServeFault::Listen { .. }) | Self::Keys(KeyFault::Io { .. }) => IO,
+            Self::Serve(_) | Self::Keys(_) => BAD_DATA,
             Self::Missed(_) => MISSED,
             Self::Breached(_) => BREACHED,
         }
+    }
+}
+
+/// What is busy or away may answer later.
+fn code_of_client(fault: &ClientFault) -> u8 {
+    match fault {
+        ClientFault::Address(_) | ClientFault::ClearText(_) => USAGE,
+        ClientFault::Problem(problem) if problem.status < 500 && problem.status != 429 => BAD_DATA,
+        ClientFault::Certificates(_) => BAD_DATA,
+        ClientFault::Problem(_) | ClientFault::Transport { .. } => TRY_AGAIN,
     }
 }
 

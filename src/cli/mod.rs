@@ -9,6 +9,7 @@ pub mod exit;
 mod fail_if;
 mod generate;
 mod init;
+mod keys;
 mod margin;
 mod merge;
 mod output;
@@ -17,8 +18,10 @@ mod plan;
 mod procyclicality;
 mod progress;
 mod run;
+mod serve;
 mod shard;
 mod validate;
+mod whatif;
 
 use std::process::ExitCode;
 
@@ -41,6 +44,7 @@ Examples:
   shortfall init book                       write a commented example to start from
   shortfall run book/scenario.yaml          simulate it and show the table
   shortfall run book/scenario.yaml --json   the whole result for another program
+  shortfall serve book/scenario.yaml        keep it resident and answer what-ifs over HTTP
   shortfall devices                         what there is to run on
 
 ",
@@ -57,6 +61,9 @@ pub enum Command {
     Calibrate(calibrate::Arguments),
     Margin(margin::Arguments),
     Generate(generate::Arguments),
+    Serve(serve::Arguments),
+    Whatif(whatif::Arguments),
+    Keys(keys::Arguments),
     Procyclicality(procyclicality::Arguments),
     Validate(validate::Arguments),
     Bench(bench::Arguments),
@@ -85,6 +92,9 @@ pub fn perform(command: Command) -> Result<(), Failure> {
         Command::Calibrate(arguments) => calibrate::calibrate(&arguments),
         Command::Margin(arguments) => margin::margin(&arguments),
         Command::Generate(arguments) => generate::generate(&arguments),
+        Command::Serve(arguments) => serve::serve(&arguments),
+        Command::Whatif(arguments) => whatif::whatif(&arguments),
+        Command::Keys(arguments) => keys::keys(&arguments),
         Command::Procyclicality(arguments) => procyclicality::procyclicality(&arguments),
         Command::Validate(arguments) => validate::validate(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments),

@@ -4,7 +4,7 @@
 
 use crate::instrument::{CurvePoint, OptionPart, SmileRule, UnitValue};
 use crate::market::{Asset, JumpSize, Jumps, Market};
-use crate::portfolio::{self, Portfolio};
+use crate::portfolio::{self, Account, Holding, Portfolio};
 use crate::units::{Confidence, Years};
 
 use super::{MixingTable, TailLevel};
@@ -57,7 +57,7 @@ pub struct Job {
 }
 
 /// A time at which factors are kept.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Observation {
     /// Years from now.
     pub years: f64,
@@ -66,7 +66,7 @@ pub struct Observation {
 }
 
 /// Equal steps between two observations.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Segment {
     /// Number of steps.
     pub steps: u32,
@@ -81,7 +81,7 @@ pub struct Segment {
 }
 
 /// One asset's terms of a step.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepTerms {
     /// Log drift with the compensator.
     pub drift: f64,
@@ -100,7 +100,7 @@ pub struct StepTerms {
 }
 
 /// A source of jumps.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct JumpSource {
     /// Words below it (and not below the one before) pick this source.
     pub threshold: u32,
@@ -111,7 +111,7 @@ pub struct JumpSource {
 }
 
 /// Law of a jump, ready to draw.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum JumpLaw {
     /// `mean + sd z`.
     Merton {
@@ -171,7 +171,7 @@ pub struct Netting {
 }
 
 /// What jumps do to one asset.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct JumpEffect {
     /// Multiplies the common jump's log size.
     pub loading: f64,
@@ -246,11 +246,7 @@ pub fn build(input: &JobInput<'_>) -> Result<Job, JobFault> {
     let levels = input.levels.iter().map(level).collect();
     let numeraire = input.numeraire.map(|asset| (asset, market.assets[asset].spot));
     let unit_price = numeraire.map_or(1.0, |(_, spot)| spot);
-    let scale = portfolio.accounts.iter().map(|account| {
-        let notional =
-            |h: &crate::portfolio::Holding| h.quantity.abs() * units[h.instrument as usize].notional;
-        account.net_holdings().iter().map(notional).sum::<f64>() / unit_price
-    });
+    let scale = portfolio.accounts.iter().map(|account| size(account, units) / unit_price);
     let moving = |moves: fn(&Asset) -> bool| market.assets.iter().any(moves);
     Ok(Job {
         seed: input.seed,
@@ -271,6 +267,12 @@ pub fn build(input: &JobInput<'_>) -> Result<Job, JobFault> {
         numeraire,
         scale: scale.collect(),
     })
+}
+
+/// Sum of the absolute notionals of an account's net holdings, in US dollars.
+pub fn size(account: &Account, units: &[UnitValue]) -> f64 {
+    let notional = |h: &Holding| h.quantity.abs() * units[h.instrument as usize].notional;
+    account.net_holdings().iter().map(notional).sum()
 }
 
 fn observation_times(horizons: &[Years], units: &[UnitValue]) -> Vec<f64> {
@@ -495,6 +497,20 @@ impl Job {
     /// Number of accounts.
     pub fn accounts(&self) -> usize {
         self.scale.len()
+    }
+
+    /// Whether the other job has the same factors on every path; its rows may be others.
+    pub fn simulates_like(&self, other: &Self) -> bool {
+        self.seed == other.seed
+            && self.assets == other.assets
+            && self.cholesky == other.cholesky
+            && self.mixing_group == other.mixing_group
+            && self.mixing == other.mixing
+            && (self.volatility_moves, self.basis_moves) == (other.volatility_moves, other.basis_moves)
+            && self.jump_sources == other.jump_sources
+            && self.jump_effects == other.jump_effects
+            && self.observations == other.observations
+            && self.horizons == other.horizons
     }
 
     /// The same job for some of the accounts.

@@ -15,10 +15,10 @@ mod stage_times;
 pub use greek::{GREEKS, Greek, RowSplit};
 pub use job::{
     Curve, FACTORS, Job, JobFault, JobInput, JumpEffect, JumpLaw, JumpSource, Netting, Observation, RowTerms,
-    Segment, StepTerms, build,
+    Segment, StepTerms, build, size,
 };
 pub use mixing::MixingTable;
-pub use pilot::{Driver, KEPT_PATHS, Pilot};
+pub use pilot::{Driver, KEPT_PATHS, Pilot, pilot_paths};
 pub use several::Several;
 pub use shape::Shape;
 pub use stage_times::StageTimes;

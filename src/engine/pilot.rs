@@ -20,6 +20,12 @@ pub struct Pilot {
     kept: Cube<f32>,
 }
 
+/// Paths that a level's brackets are made from in a run of `run` paths: its first.
+pub fn pilot_paths(confidence: Confidence, run: u64) -> usize {
+    let wanted = (LEAST_TAIL / confidence.tail()).ceil() as u64;
+    wanted.max(KEPT_PATHS).next_multiple_of(BLOCK as u64).min(run) as usize
+}
+
 /// What an account's tail is made of: the asset that costs most there.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Driver {
@@ -37,10 +43,8 @@ impl Pilot {
         Self { run: paths, kept: CpuEngine::new(Precision::F32).cube_f32(job, 0..paths.min(KEPT_PATHS)) }
     }
 
-    /// Paths that a level's brackets are made from.
     fn paths(&self, confidence: Confidence) -> usize {
-        let wanted = (LEAST_TAIL / confidence.tail()).ceil() as u64;
-        wanted.max(KEPT_PATHS).next_multiple_of(BLOCK as u64).min(self.run) as usize
+        pilot_paths(confidence, self.run)
     }
 
     /// Brackets of every account at every level, `[account][level]`. `widening` is 1, more after

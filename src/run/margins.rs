@@ -1,47 +1,64 @@
 //! Margins of the accounts of a case from their tails.
 
 use super::{Carried, Case, carry, case_market, value_instruments};
-use crate::instrument::UnitValue;
+use crate::instrument::{Instrument, UnitValue};
 use crate::margin::{self, AccountValue, Exposing, Margin, Tails, UnitTail};
 use crate::market::Market;
+use crate::portfolio::Account;
 use crate::scenario::Scenario;
 
 /// What margins of one case are made from.
-pub(super) struct Margining<'a> {
+pub struct Margining<'a> {
     scenario: &'a Scenario,
     market: &'a Market,
-    /// Value of each instrument of the scenario's portfolio before and in the case.
+    /// Value of each instrument of an account before and in the case.
     base_units: &'a [UnitValue],
     units: &'a [UnitValue],
-    carried: &'a Carried<'a>,
     exposing: Exposing<'a>,
 }
 
 impl<'a> Margining<'a> {
+    /// `carried_units` are the values of the instruments once accounts are carried into the case;
     /// `tails` of each asset at each level, as of [`margin::AssetRisk::of`].
     pub fn new(
         scenario: &'a Scenario,
         market: &'a Market,
         base_units: &'a [UnitValue],
         units: &'a [UnitValue],
-        carried: &'a Carried<'a>,
+        carried_units: &'a [UnitValue],
         tails: &[[UnitTail; 2]],
     ) -> Self {
         let reporting = scenario.reporting_asset;
-        let exposing = Exposing::new(&scenario.margin, market, &carried.units, tails, reporting);
-        Self { scenario, market, base_units, units, carried, exposing }
+        let exposing = Exposing::new(&scenario.margin, market, carried_units, tails, reporting);
+        Self { scenario, market, base_units, units, exposing }
     }
 
-    /// Value and margin of an account.
-    pub fn of(&self, account: usize, tails: &Tails) -> (AccountValue, Margin) {
+    /// Value and margin of an account; `carried` is the same account carried into the case, and what
+    /// its holdings point to.
+    pub fn of(
+        &self,
+        account: &Account,
+        carried: (&Account, &[Instrument]),
+        tails: &Tails,
+    ) -> (AccountValue, Margin) {
         let value = self.value(account);
-        let portfolio = &self.carried.portfolio;
-        let exposures = self.exposing.of(&portfolio.accounts[account], &portfolio.instruments);
+        let exposures = self.exposing.of(carried.0, carried.1);
         (value, margin::margin(&self.scenario.margin, &value, tails, &exposures))
     }
 
-    fn value(&self, account: usize) -> AccountValue {
-        let account = &self.scenario.portfolio.accounts[account];
+    /// Value and margin of an account of the scenario's portfolio.
+    pub(super) fn of_index(
+        &self,
+        account: usize,
+        carried: &Carried<'_>,
+        tails: &Tails,
+    ) -> (AccountValue, Margin) {
+        let portfolio = &carried.portfolio;
+        let carried = (&portfolio.accounts[account], portfolio.instruments.as_slice());
+        self.of(&self.scenario.portfolio.accounts[account], carried, tails)
+    }
+
+    fn value(&self, account: &Account) -> AccountValue {
         let mut base = account.cash;
         let mut profit = 0.0;
         let mut gross_notional = 0.0;
@@ -92,12 +109,13 @@ pub(super) fn across_cases(
         let market = case_market(scenario, index);
         let units = value_instruments(scenario, &market)?;
         let carried = carry(scenario, &market, base_units, &units)?;
-        let margining = Margining::new(scenario, &market, base_units, &units, &carried, &case.asset_tails);
+        let margining =
+            Margining::new(scenario, &market, base_units, &units, &carried.units, &case.asset_tails);
         for account in accounts {
             let of = |reference: &Option<Vec<[f64; 2]>>| reference.as_ref().map(|all| all[account.account]);
             let own = [account.maintenance, account.initial];
             let tails = Tails { own, stressed: of(&stressed), lookback: of(&lookback) };
-            (account.value, account.margin) = margining.of(account.account, &tails);
+            (account.value, account.margin) = margining.of_index(account.account, &carried, &tails);
         }
     }
     Ok(())

@@ -3,13 +3,15 @@
 use super::api::{
     Balance, Book, FieldFault, MAX_BALANCES, MAX_DESCRIPTION_BYTES, MAX_NAME_BYTES, MAX_POSITIONS, Position,
 };
+use super::cube::{self, Key};
 use super::fault::field_fault;
+use crate::engine;
 use crate::instrument::{Instrument, UnitValue};
-use crate::market::Market;
 use crate::portfolio::{
-    self, Account, Builder, ENTRY_PRICE, IMPLIED_VOLATILITY, PositionRow, RowFault, is_entry_price,
-    is_implied_volatility, is_quantity,
+    self, Account, Builder, ENTRY_PRICE, IMPLIED_VOLATILITY, Portfolio, PositionRow, RowFault,
+    is_entry_price, is_implied_volatility, is_quantity,
 };
+use crate::scenario::Scenario;
 
 /// Rows for each distinct one from which a book is netted again.
 const ROWS_FOR_DISTINCT: usize = 2;
@@ -23,6 +25,12 @@ pub struct Held {
     pub instruments: Vec<Instrument>,
     /// Value of each.
     pub units: Vec<UnitValue>,
+    /// Key of each.
+    pub keys: Vec<Key>,
+    /// The account as engines net it: where money is coins, cash is its first holding.
+    pub carried: Account,
+    /// Size below which a loss is nothing, in the reporting currency.
+    pub scale: f64,
 }
 
 /// What is wrong with the name of an account, if anything.
@@ -86,8 +94,9 @@ pub fn check_balances(rows: &[Balance], at: &str) -> Vec<FieldFault> {
     faults
 }
 
-/// The account of a book in a market, or every row that it cannot hold.
-pub fn hold(market: &Market, name: &str, book: &Book, at: &str) -> Result<Held, Vec<FieldFault>> {
+/// The account of a book in a scenario's market, or every row that it cannot hold.
+pub fn hold(scenario: &Scenario, name: &str, book: &Book, at: &str) -> Result<Held, Vec<FieldFault>> {
+    let market = &scenario.market;
     let mut builder = Builder::new(market);
     let mut faults = Vec::new();
     let mut note = |list: &str, index: usize, result: Result<(), RowFault>| {
@@ -106,9 +115,24 @@ pub fn hold(market: &Market, name: &str, book: &Book, at: &str) -> Result<Held, 
     if !faults.is_empty() {
         return Err(faults);
     }
-    let (mut portfolio, units) = builder.finish_valued();
-    let account = portfolio.accounts.pop().expect("one account was declared");
-    Ok(Held { account, instruments: portfolio.instruments, units })
+    let (mut portfolio, mut units) = builder.finish_valued();
+    let account = portfolio.accounts[0].clone();
+    if let Some(asset) = scenario.reporting_asset {
+        portfolio.hold_cash(asset);
+        let cash = UnitValue::new(market, &portfolio.instruments[units.len()]);
+        units.push(cash.expect("cash has no expiry and no volatility"));
+    }
+    let price = scenario.reporting_asset.map_or(1.0, |asset| market.assets[asset].spot);
+    let Portfolio { mut accounts, instruments } = portfolio;
+    let carried = accounts.pop().expect("one account was declared");
+    Ok(Held {
+        account,
+        keys: instruments.iter().map(cube::key).collect(),
+        scale: engine::size(&carried, &units) / price,
+        instruments,
+        units,
+        carried,
+    })
 }
 
 fn position_row(row: &Position) -> PositionRow<'_> {
@@ -162,13 +186,17 @@ fn netted_balances(rows: &[Balance]) -> Vec<Balance> {
     net
 }
 
-/// A fault of rows that follow `own_rows` of the account, as the request names them.
-pub fn as_order(fault: FieldFault, own_rows: usize) -> FieldFault {
-    let Some(rest) = fault.field.strip_prefix("positions[") else { return fault };
-    let Some((index, column)) = rest.split_once(']') else { return fault };
-    let index = index.parse::<usize>().ok().and_then(|index| index.checked_sub(own_rows));
-    match index {
-        Some(index) => FieldFault { field: format!("orders[{index}]{column}"), ..fault },
-        None => fault,
+/// A fault of rows that follow the account's own (so many positions, so many balances), as the
+/// request names them.
+pub fn as_order(fault: FieldFault, own: (usize, usize)) -> FieldFault {
+    for (list, name, own) in [("positions[", "orders", own.0), ("balances[", "balances", own.1)] {
+        let Some((index, column)) = fault.field.strip_prefix(list).and_then(|rest| rest.split_once(']'))
+        else {
+            continue;
+        };
+        if let Some(index) = index.parse::<usize>().ok().and_then(|index| index.checked_sub(own)) {
+            return FieldFault { field: format!("{name}[{index}]{column}"), ..fault };
+        }
     }
+    fault
 }

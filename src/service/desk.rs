@@ -1,73 +1,61 @@
 //! The desk: accounts and a market, and every answer about them. Safe to share between threads.
 //!
 //! Readers take the version of the market that is current when they begin and never wait: a new
-//! version is built aside and swapped in. Changes go one after another; each is kept by the store
-//! before it is acknowledged.
+//! version is built aside and swapped in. Changes of accounts go one after another, and go on while a
+//! market is revalued; each is kept by the store before it is acknowledged.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Instant;
 
 use jiff::Timestamp;
 use tokio::sync::broadcast;
 
 use super::api::{
-    Account, AccountLine, AccountList, BatchItem, Book, Difference, Event, EventPage, Figures, MAX_ORDERS,
-    MAX_POSITIONS, MAX_WHAT_IFS, MarginAnswer, MarketAnswer, MarketStamp, MarketUpdate, MarketUpdateAnswer,
-    MarketVersion, MarketVersions, Patch, Status, WhatIf, WhatIfAnswer, WhatIfBatch, WhatIfBatchAnswer,
+    Account, AccountLine, AccountList, Book, Event, EventPage, MAX_ORDERS, MarginAnswer, MarketAnswer,
+    MarketStamp, MarketUpdate, MarketUpdateAnswer, MarketVersion, MarketVersions, Patch, Position, Status,
 };
-use super::book::{self, Held};
+use super::book;
 use super::config::{Config, Served};
-use super::events::{self, Change, Events};
-use super::fault::field_fault;
-use super::{Cancel, DeskFault, full, market};
-use crate::instrument::Instrument;
+use super::events::{self, Events};
+use super::fault::{field_fault, none};
+use super::pools::Pools;
+use super::store::{self, KeptMarket, Store};
+use super::version::{Entry, Making, Version};
+use super::{Cancel, DeskFault, lock, market, read};
+use crate::engine::Engine;
+use crate::engine::cpu::CpuEngine;
 use crate::portfolio::Portfolio;
-use crate::report::Levels;
-use crate::scenario::Scenario;
+use crate::scenario::{Precision, Scenario};
 
 /// The desk.
 pub struct Desk {
-    config: Config,
+    pub(super) config: Config,
+    pub(super) pools: Pools,
     clock: Clock,
-    current: RwLock<Arc<Version>>,
-    /// Markets that are kept, ascending.
-    kept: Mutex<BTreeMap<u64, Kept>>,
-    events: Events,
+    /// The scenario in the market of its file, on which market versions rest.
+    pub(super) base: Scenario,
+    device: String,
+    pub(super) current: RwLock<Arc<Version>>,
+    /// Markets that are kept.
+    pub(super) kept: Mutex<BTreeMap<u64, KeptMarket>>,
+    pub(super) store: Store,
+    pub(super) events: Events,
+    /// Held while the market changes; taken before `changing`.
+    pub(super) revaluing: Mutex<()>,
     /// Held while accounts change.
-    changing: Mutex<()>,
-    /// Held while the market changes.
-    revaluing: Mutex<()>,
+    pub(super) changing: Mutex<()>,
 }
 
 /// Tells the time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// A market and the accounts in it.
-struct Version {
-    number: u64,
-    received: Timestamp,
-    /// The base case in this market; accounts are not in its portfolio.
-    scenario: Scenario,
-    levels: Levels,
-    accounts: RwLock<BTreeMap<String, Arc<Entry>>>,
-}
-
-/// An account with its figures in a version.
-struct Entry {
-    account: Account,
-    held: Held,
-    figures: Figures,
-}
-
-/// A market that is kept.
-#[derive(Clone)]
-struct Kept {
-    received: Timestamp,
-    numbers: MarketUpdate,
-}
+/// What becomes of an account: what it is then, or nothing.
+pub(super) type Decide<'a> = &'a dyn Fn(Option<&Entry>) -> Result<Option<Account>, DeskFault>;
 
 impl Desk {
-    /// Opens a desk on a scenario.
+    /// Opens a desk on a scenario: the accounts and the market of its store, or those of its files
+    /// where the store is new.
     pub fn open(served: Served) -> Result<Self, DeskFault> {
         Self::open_at(served, Arc::new(Timestamp::now))
     }
@@ -76,32 +64,62 @@ impl Desk {
     pub fn open_at(served: Served, clock: Clock) -> Result<Self, DeskFault> {
         let Served { scenario, accounts, config } = served;
         check_scenario(&scenario)?;
-        let scenario = Scenario { portfolio: Portfolio::default(), stresses: Vec::new(), ..scenario };
-        let version = Version {
-            number: 1,
-            received: clock(),
-            levels: Levels::of(&scenario),
-            scenario,
-            accounts: RwLock::default(),
+        let base = Scenario { portfolio: Portfolio::default(), stresses: Vec::new(), ..scenario };
+        let (store, mut contents) = Store::open(config.store.as_deref())?;
+        let is_new = contents.base.is_none();
+        let hash = hash(&base);
+        let last = contents.markets.keys().next_back().copied().unwrap_or(0);
+        // Versions that rest on another scenario cannot be explained by this one.
+        let mut dropped = Vec::new();
+        let (number, kept, is_kept) = match contents.markets.get(&last) {
+            Some(kept) if contents.base.as_deref() == Some(&hash) => (last, kept.clone(), true),
+            _ => {
+                dropped.extend(std::mem::take(&mut contents.markets).into_keys());
+                let numbers = market::numbers(&base.market);
+                (last + 1, KeptMarket { received: clock(), numbers }, false)
+            }
         };
-        let kept = Kept { received: version.received, numbers: market::numbers(&version.scenario.market) };
-        let desk = Self {
-            events: Events::new(0, config.events_kept),
+        let market = market::restored(&base.market, &kept.numbers).map_err(DeskFault::Invalid)?;
+        let accounts = if is_new { accounts } else { contents.accounts.into_values().collect() };
+        let pools = Pools::new()?;
+        let making = Making {
+            number,
+            received: kept.received,
+            scenario: Scenario { market, ..base.clone() },
+            accounts,
+            before: None,
+            limit: config.memory_limit,
+        };
+        let version = Version::new(making, &pools, &Cancel::default())?;
+        let entries = version.entries();
+        let change = store::Change {
+            accounts: if is_new {
+                entries.values().map(|entry| &entry.account).collect()
+            } else {
+                Vec::new()
+            },
+            market: (!is_kept).then_some((number, &kept)),
+            dropped,
+            last_event: contents.last_event,
+            base: Some(&hash),
+            ..store::Change::default()
+        };
+        store.commit(&change)?;
+        contents.markets.insert(number, kept);
+        let device = CpuEngine::new(Precision::F32).device();
+        Ok(Self {
+            events: Events::new(contents.last_event, config.events_kept),
+            device: format!("{} {} ({})", device.engine, device.detail, device.name),
             config,
+            pools,
             clock,
+            base,
             current: RwLock::new(Arc::new(version)),
-            kept: Mutex::new(BTreeMap::from([(1, kept)])),
-            changing: Mutex::default(),
+            kept: Mutex::new(contents.markets),
+            store,
             revaluing: Mutex::default(),
-        };
-        let version = desk.version();
-        let held = held_all(&version, &accounts)?;
-        let among = instruments(held.iter());
-        for (account, held) in accounts.into_iter().zip(held) {
-            let figures = desk.figures(&version, &held, &among, &Cancel::default())?;
-            version.insert(Entry { account, held, figures });
-        }
-        Ok(desk)
+            changing: Mutex::default(),
+        })
     }
 
     /// The settings.
@@ -112,11 +130,11 @@ impl Desk {
     /// All accounts, those that need money most first.
     pub fn accounts(&self) -> AccountList {
         let version = self.version();
-        let mut entries: Vec<Arc<Entry>> = read(&version.accounts).values().cloned().collect();
+        let mut entries: Vec<Arc<Entry>> = version.entries().into_values().collect();
         entries.sort_by(|a, b| events::need(&a.figures).total_cmp(&events::need(&b.figures)));
         AccountList {
             market: self.stamp(&version),
-            currency: version.currency(),
+            currency: version.scenario.reporting_currency().to_owned(),
             accounts: entries.iter().map(|entry| line(entry)).collect(),
         }
     }
@@ -128,11 +146,13 @@ impl Desk {
 
     /// Creates an account.
     pub fn create(&self, name: &str, book: Book, cancel: &Cancel) -> Result<MarginAnswer, DeskFault> {
-        let _changing = lock(&self.changing);
-        if self.version().entry(name).is_ok() {
-            return Err(DeskFault::Exists(name.to_owned()));
-        }
-        self.put(name, 1, book, cancel)
+        check_account(name, &book)?;
+        let account = Account { account: name.to_owned(), revision: 1, book };
+        self.prepare(&account.book.positions, cancel);
+        self.answered(name, cancel, &|before| match before {
+            Some(_) => Err(DeskFault::Exists(name.to_owned())),
+            None => Ok(Some(account.clone())),
+        })
     }
 
     /// Replaces all that an account holds. `revision` is the one that it must have, if any.
@@ -143,10 +163,13 @@ impl Desk {
         revision: Option<u64>,
         cancel: &Cancel,
     ) -> Result<MarginAnswer, DeskFault> {
-        let _changing = lock(&self.changing);
-        let entry = self.version().entry(name)?;
-        entry.expect(revision)?;
-        self.put(name, entry.account.revision + 1, book, cancel)
+        check_account(name, &book)?;
+        self.prepare(&book.positions, cancel);
+        self.answered(name, cancel, &|before| {
+            let before = expected(before, name, revision)?;
+            let revision = before.account.revision + 1;
+            Ok(Some(Account { account: name.to_owned(), revision, book: book.clone() }))
+        })
     }
 
     /// Adds rows to an account. `revision` is the one that it must have, if any.
@@ -160,55 +183,23 @@ impl Desk {
         let mut faults = book::check_positions(&patch.positions, "positions", MAX_ORDERS);
         faults.extend(book::check_balances(&patch.balances, "balances"));
         none(faults)?;
-        let _changing = lock(&self.changing);
-        let entry = self.version().entry(name)?;
-        entry.expect(revision)?;
-        let mut book = book::added(&entry.account.book, &patch.positions, &patch.balances);
-        if let Some(description) = &patch.description {
-            book.description.clone_from(description);
-        }
-        self.put(name, entry.account.revision + 1, book, cancel)
+        self.prepare(&patch.positions, cancel);
+        self.answered(name, cancel, &|before| {
+            let before = expected(before, name, revision)?;
+            let mut book = book::added(&before.account.book, &patch.positions, &patch.balances);
+            if let Some(description) = &patch.description {
+                book.description.clone_from(description);
+            }
+            check_account(name, &book)?;
+            let revision = before.account.revision + 1;
+            Ok(Some(Account { account: name.to_owned(), revision, book }))
+        })
     }
 
     /// Removes an account.
     pub fn remove(&self, name: &str) -> Result<(), DeskFault> {
-        let _changing = lock(&self.changing);
-        let version = self.version();
-        version.entry(name)?;
-        write(&version.accounts).remove(name);
-        Ok(())
-    }
-
-    /// An account's margin. With `detail` also what it is made of, and its worst paths.
-    pub fn margin(&self, name: &str, detail: bool, cancel: &Cancel) -> Result<MarginAnswer, DeskFault> {
-        let version = self.fresh()?;
-        let entry = version.entry(name)?;
-        let _ = (detail, cancel);
-        Ok(self.answer(&version, &entry))
-    }
-
-    /// What orders would change.
-    pub fn what_if(&self, what_if: &WhatIf, cancel: &Cancel) -> Result<WhatIfAnswer, DeskFault> {
-        let version = self.fresh()?;
-        self.what_if_in(&version, what_if, cancel)
-    }
-
-    /// Several what-ifs in one market.
-    pub fn what_ifs(&self, batch: &WhatIfBatch, cancel: &Cancel) -> Result<WhatIfBatchAnswer, DeskFault> {
-        let count = batch.what_ifs.len();
-        if !(1..=MAX_WHAT_IFS).contains(&count) {
-            return Err(DeskFault::field("what_ifs", format!("{count} what-ifs"), "1 to 100"));
-        }
-        let version = self.fresh()?;
-        let mut answers = Vec::with_capacity(count);
-        for what_if in &batch.what_ifs {
-            answers.push(match self.what_if_in(&version, what_if, cancel) {
-                Ok(answer) => BatchItem { answer: Some(answer), refusal: None },
-                Err(DeskFault::Cancelled) => return Err(DeskFault::Cancelled),
-                Err(fault) => BatchItem { answer: None, refusal: Some(fault.refusal()) },
-            });
-        }
-        Ok(WhatIfBatchAnswer { market: self.stamp(&version), answers })
+        let gone = |before: Option<&Entry>| expected(before, name, None).map(|_| None);
+        self.change(name, &Cancel::default(), &gone).map(|_| ())
     }
 
     /// The market that answers are made from.
@@ -217,9 +208,16 @@ impl Desk {
         MarketAnswer { market: self.stamp(&version), numbers: market::numbers(&version.scenario.market) }
     }
 
+    /// A market that is kept.
+    pub fn market_version(&self, version: u64) -> Result<MarketAnswer, DeskFault> {
+        let kept = self.kept_market(version)?;
+        let market = self.stamped(version, kept.numbers.as_of, kept.received);
+        Ok(MarketAnswer { market, numbers: kept.numbers })
+    }
+
     /// Markets that are kept.
     pub fn market_versions(&self) -> MarketVersions {
-        let of = |(version, kept): (&u64, &Kept)| MarketVersion {
+        let of = |(version, kept): (&u64, &KeptMarket)| MarketVersion {
             version: *version,
             as_of: kept.numbers.as_of,
             received: kept.received,
@@ -228,57 +226,45 @@ impl Desk {
         MarketVersions { current: self.version().number, versions: lock(&self.kept).iter().map(of).collect() }
     }
 
-    /// Revalues everything in a new market, and answers from it from then on.
+    /// Revalues everything in a new market, and answers from it from then on. Other questions and
+    /// changes of accounts go on meanwhile, in the market before.
     pub fn update_market(
         &self,
         update: &MarketUpdate,
         cancel: &Cancel,
     ) -> Result<MarketUpdateAnswer, DeskFault> {
-        let start = std::time::Instant::now();
+        let start = Instant::now();
         let _revaluing = lock(&self.revaluing);
-        let _changing = lock(&self.changing);
         let before = self.version();
         let market = market::updated(&before.scenario.market, update).map_err(DeskFault::Invalid)?;
-        let received = (self.clock)();
-        let version = Version {
+        let making = |accounts: &BTreeMap<String, Arc<Entry>>| Making {
             number: before.number + 1,
-            received,
-            scenario: Scenario { market, ..before.scenario.clone() },
-            levels: before.levels,
-            accounts: RwLock::default(),
+            received: (self.clock)(),
+            scenario: Scenario { market: market.clone(), ..self.base.clone() },
+            accounts: accounts.values().map(|entry| entry.account.clone()).collect(),
+            before: Some(&before),
+            limit: self.config.memory_limit,
         };
-        let entries: Vec<Arc<Entry>> = read(&before.accounts).values().cloned().collect();
-        let accounts: Vec<Account> = entries.iter().map(|entry| entry.account.clone()).collect();
-        let held = held_all(&version, &accounts)?;
-        let among = instruments(held.iter());
-        let mut fresh = Vec::with_capacity(entries.len());
-        for (account, held) in accounts.into_iter().zip(held) {
-            let figures = self.figures(&version, &held, &among, cancel)?;
-            fresh.push(Arc::new(Entry { account, held, figures }));
+        let margined = before.entries();
+        let mut version = Version::new(making(&margined), &self.pools, cancel)?;
+        let _changing = lock(&self.changing);
+        let now = before.entries();
+        if !self.catch_up(&version, &margined, &now, cancel)? {
+            version = Version::new(making(&now), &self.pools, cancel)?;
         }
-        let changes = entries.iter().zip(&fresh).map(|(before, after)| Change {
-            account: &after.account,
-            market_version: version.number,
-            before: Some(&before.figures),
-            after: &after.figures,
-        });
-        let changes: Vec<Change<'_>> = changes.collect();
-        let told = events::numbered(&changes, &self.config.warnings, received, self.events.last());
-        let numbers = market::numbers(&version.scenario.market);
-        lock(&self.kept).insert(version.number, Kept { received, numbers });
-        for entry in &fresh {
-            write(&version.accounts).insert(entry.account.account.clone(), Arc::clone(entry));
-        }
-        let version = Arc::new(version);
-        *write(&self.current) = Arc::clone(&version);
-        self.events.publish(told);
-        Ok(MarketUpdateAnswer {
-            market: self.stamp(&version),
-            instruments: among.len() as u64,
-            accounts: fresh.len() as u64,
-            is_simulated: true,
+        let version = self.swap(version, &[], &[])?;
+        Ok(self.updated(&version, &before, start))
+    }
+
+    /// What a new version did.
+    pub(super) fn updated(&self, version: &Version, before: &Version, start: Instant) -> MarketUpdateAnswer {
+        MarketUpdateAnswer {
+            market: self.stamp(version),
+            instruments: version.cube.instruments() as u64,
+            accounts: version.len() as u64,
+            is_simulated: !version.cube.has_paths_of(&before.cube),
             elapsed_seconds: start.elapsed().as_secs_f64(),
-        })
+        }
     }
 
     /// Events after number `since`, at most `most`.
@@ -298,26 +284,34 @@ impl Desk {
         Status {
             is_ready: !(self.config.refuse_stale && market.is_stale),
             market,
-            device: self.device(),
+            device: self.device.clone(),
             paths: version.scenario.simulation.paths,
-            accounts: read(&version.accounts).len() as u64,
-            instruments: 0,
-            cube_age_seconds: 0.0,
-            cube_bytes: 0,
-            losses_bytes: 0,
+            accounts: version.len() as u64,
+            instruments: version.cube.instruments() as u64,
+            cube_age_seconds: version.made.elapsed().as_secs_f64(),
+            cube_bytes: version.cube.bytes(),
+            losses_bytes: version.profits_bytes(),
             memory_limit_bytes: self.config.memory_limit,
             last_event: self.events.last(),
-            computing: 0,
+            computing: self.pools.computing(),
             is_revaluing: self.revaluing.try_lock().is_err(),
         }
     }
 
-    fn version(&self) -> Arc<Version> {
+    pub(super) fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    pub(super) fn device(&self) -> String {
+        self.device.clone()
+    }
+
+    pub(super) fn version(&self) -> Arc<Version> {
         Arc::clone(&read(&self.current))
     }
 
     /// The current version, unless it is stale and that is refused.
-    fn fresh(&self) -> Result<Arc<Version>, DeskFault> {
+    pub(super) fn fresh(&self) -> Result<Arc<Version>, DeskFault> {
         let version = self.version();
         let stamp = self.stamp(&version);
         match self.config.market_age_limit {
@@ -329,123 +323,28 @@ impl Desk {
         }
     }
 
-    fn stamp(&self, version: &Version) -> MarketStamp {
-        let as_of = version.scenario.market.as_of;
-        let age_seconds = (self.clock)().duration_since(as_of).as_secs_f64();
+    pub(super) fn kept_market(&self, version: u64) -> Result<KeptMarket, DeskFault> {
+        let kept = lock(&self.kept).get(&version).cloned();
+        kept.ok_or_else(|| DeskFault::NotFound { what: "market version", name: version.to_string() })
+    }
+
+    pub(super) fn stamp(&self, version: &Version) -> MarketStamp {
+        self.stamped(version.number, version.scenario.market.as_of, version.received)
+    }
+
+    pub(super) fn stamped(&self, version: u64, as_of: Timestamp, received: Timestamp) -> MarketStamp {
+        let age_seconds = self.now().duration_since(as_of).as_secs_f64();
         let limit = self.config.market_age_limit;
-        MarketStamp {
-            version: version.number,
-            as_of,
-            received: version.received,
-            age_seconds,
-            is_stale: limit.is_some_and(|limit| !(age_seconds <= limit.as_secs_f64())),
-        }
+        let is_stale = limit.is_some_and(|limit| !(age_seconds <= limit.as_secs_f64()));
+        MarketStamp { version, as_of, received, age_seconds, is_stale }
     }
 
-    fn device(&self) -> String {
-        use crate::engine::Engine;
-        let device = crate::engine::cpu::CpuEngine::new(crate::scenario::Precision::F32).device();
-        format!("{} {} ({})", device.engine, device.detail, device.name)
-    }
-
-    fn figures(
-        &self,
-        version: &Version,
-        held: &Held,
-        among: &[Instrument],
-        cancel: &Cancel,
-    ) -> Result<Figures, DeskFault> {
-        let case = full::case(&version.scenario, held, among, cancel)?;
-        Ok(Figures::of_case(&version.levels, &case))
-    }
-
-    /// Margins an account and keeps it. Called with `changing` held.
-    fn put(&self, name: &str, revision: u64, book: Book, cancel: &Cancel) -> Result<MarginAnswer, DeskFault> {
-        let mut faults = book::check_name(name);
-        faults.extend(book::check(&book, ""));
-        none(faults)?;
-        let version = self.version();
-        let held = book::hold(&version.scenario.market, name, &book, "").map_err(DeskFault::Invalid)?;
-        let figures = self.figures(&version, &held, &version.instruments(), cancel)?;
-        let account = Account { account: name.to_owned(), revision, book };
-        let before = version.entry(name).ok();
-        let change = Change {
-            account: &account,
-            market_version: version.number,
-            before: before.as_ref().map(|entry| &entry.figures),
-            after: &figures,
-        };
-        let told = events::numbered(&[change], &self.config.warnings, (self.clock)(), self.events.last());
-        let entry = version.insert(Entry { account, held, figures });
-        self.events.publish(told);
-        Ok(self.answer(&version, &entry))
-    }
-
-    fn what_if_in(
-        &self,
-        version: &Version,
-        what_if: &WhatIf,
-        cancel: &Cancel,
-    ) -> Result<WhatIfAnswer, DeskFault> {
-        let mut faults = book::check_positions(&what_if.orders, "orders", MAX_ORDERS);
-        faults.extend(book::check_balances(&what_if.balances, "balances"));
-        let market = &version.scenario.market;
-        let (entry, book) = match (&what_if.account, &what_if.hypothetical) {
-            (Some(name), None) => {
-                let entry = version.entry(name)?;
-                let book = entry.account.book.clone();
-                (Some(entry), book)
-            }
-            (None, Some(book)) => {
-                faults.extend(book::check(book, "hypothetical."));
-                (None, book.clone())
-            }
-            _ => {
-                let expected = "either an account or a hypothetical book";
-                faults.push(field_fault("account", "both, or neither", expected));
-                return Err(DeskFault::Invalid(faults));
-            }
-        };
-        none(faults)?;
-        let among = version.instruments();
-        let name = what_if.account.as_deref().unwrap_or_default();
-        let before = match &entry {
-            Some(entry) => entry.figures.clone(),
-            None => {
-                let held = book::hold(market, name, &book, "hypothetical.").map_err(DeskFault::Invalid)?;
-                self.figures(version, &held, &among, cancel)?
-            }
-        };
-        let mut after = book;
-        let own_rows = after.positions.len();
-        after.positions.extend_from_slice(&what_if.orders);
-        after.balances.extend_from_slice(&what_if.balances);
-        if after.positions.len() > MAX_POSITIONS + MAX_ORDERS {
-            return Err(DeskFault::field("orders", format!("{} rows", after.positions.len()), "fewer"));
-        }
-        let held = book::hold(market, name, &after, "").map_err(|faults| {
-            DeskFault::Invalid(faults.into_iter().map(|fault| book::as_order(fault, own_rows)).collect())
-        })?;
-        let after = self.figures(version, &held, &among, cancel)?;
-        Ok(WhatIfAnswer {
-            account: what_if.account.clone(),
-            revision: entry.as_ref().map_or(0, |entry| entry.account.revision),
-            currency: version.currency(),
-            market: self.stamp(version),
-            paths: after.paths(version),
-            device: self.device(),
-            difference: Difference::between(&before, &after),
-            before,
-            after,
-        })
-    }
-
-    fn answer(&self, version: &Version, entry: &Entry) -> MarginAnswer {
+    pub(super) fn answer(&self, version: &Version, entry: &Entry) -> MarginAnswer {
         MarginAnswer {
             account: entry.account.account.clone(),
             revision: entry.account.revision,
             description: entry.account.book.description.clone(),
-            currency: version.currency(),
+            currency: version.scenario.reporting_currency().to_owned(),
             market: self.stamp(version),
             paths: version.scenario.simulation.paths,
             seed: version.scenario.simulation.seed,
@@ -455,70 +354,39 @@ impl Desk {
             worst_paths: None,
         }
     }
-}
 
-impl Figures {
-    fn paths(&self, version: &Version) -> u64 {
-        version.scenario.simulation.paths
-    }
-}
-
-impl Version {
-    fn currency(&self) -> String {
-        self.scenario.reporting_currency().to_owned()
-    }
-
-    fn entry(&self, name: &str) -> Result<Arc<Entry>, DeskFault> {
-        let entry = read(&self.accounts).get(name).cloned();
-        entry.ok_or_else(|| DeskFault::NotFound { what: "account", name: name.to_owned() })
-    }
-
-    fn insert(&self, entry: Entry) -> Arc<Entry> {
-        let entry = Arc::new(entry);
-        write(&self.accounts).insert(entry.account.account.clone(), Arc::clone(&entry));
-        entry
-    }
-
-    fn instruments(&self) -> Vec<Instrument> {
-        instruments(read(&self.accounts).values().map(|entry| &entry.held))
-    }
-}
-
-impl Entry {
-    fn expect(&self, revision: Option<u64>) -> Result<(), DeskFault> {
-        let found = self.account.revision;
-        match revision {
-            Some(expected) if expected != found => {
-                Err(DeskFault::Conflict { account: self.account.account.clone(), expected, found })
-            }
-            _ => Ok(()),
+    /// Prices instruments before any lock is held: others go on changing accounts meanwhile. What is
+    /// wrong with the rows is found when they are added.
+    fn prepare(&self, rows: &[Position], cancel: &Cancel) {
+        let version = self.version();
+        let book = Book { positions: rows.to_vec(), ..Book::default() };
+        if let Ok(held) = book::hold(&version.scenario, "", &book, "") {
+            let _ = version.ensure(&held, &self.pools, cancel);
         }
     }
+
+    fn answered(&self, name: &str, cancel: &Cancel, decide: Decide<'_>) -> Result<MarginAnswer, DeskFault> {
+        let version = self.change(name, cancel, decide)?;
+        version.entry(name).map(|entry| self.answer(&version, &entry))
+    }
 }
 
-/// Every instrument of some accounts, once.
-fn instruments<'a>(held: impl Iterator<Item = &'a Held>) -> Vec<Instrument> {
-    let mut all: Vec<Instrument> = Vec::new();
-    for instrument in held.flat_map(|held| &held.instruments) {
-        if !all.contains(instrument) {
-            all.push(instrument.clone());
-        }
-    }
-    all
+fn check_account(name: &str, book: &Book) -> Result<(), DeskFault> {
+    let mut faults = book::check_name(name);
+    faults.extend(book::check(book, ""));
+    none(faults)
 }
 
-/// Accounts in a market, or everything that it cannot hold.
-fn held_all(version: &Version, accounts: &[Account]) -> Result<Vec<Held>, DeskFault> {
-    let mut faults = Vec::new();
-    let mut all = Vec::with_capacity(accounts.len());
-    for account in accounts {
-        let at = format!("{}.", account.account);
-        match book::hold(&version.scenario.market, &account.account, &account.book, &at) {
-            Ok(held) => all.push(held),
-            Err(more) => faults.extend(more),
+/// The account that is there, with the revision that it must have.
+fn expected<'a>(entry: Option<&'a Entry>, name: &str, revision: Option<u64>) -> Result<&'a Entry, DeskFault> {
+    let entry = entry.ok_or_else(|| DeskFault::NotFound { what: "account", name: name.to_owned() })?;
+    let found = entry.account.revision;
+    match revision {
+        Some(expected) if expected != found => {
+            Err(DeskFault::Conflict { account: name.to_owned(), expected, found })
         }
+        _ => Ok(entry),
     }
-    none(faults).map(|()| all)
 }
 
 fn line(entry: &Entry) -> AccountLine {
@@ -542,26 +410,18 @@ fn check_scenario(scenario: &Scenario) -> Result<(), DeskFault> {
     if scenario.simulation.tolerance.is_some() {
         faults.push(field_fault("simulation.tolerance", "a tolerance", "none: a service uses all paths"));
     }
-    if scenario.simulation.precision != crate::scenario::Precision::F32 {
+    if scenario.simulation.precision != Precision::F32 {
         faults.push(field_fault("simulation.precision", "f64", "f32"));
+    }
+    if scenario.margin.add_ons.cases() != [None, None] {
+        let expected = "rules that look at no stress: a service has the base case alone";
+        faults.push(field_fault("margin", "rules that look at a stress", expected));
     }
     none(faults)
 }
 
-fn none(faults: Vec<super::api::FieldFault>) -> Result<(), DeskFault> {
-    if faults.is_empty() { Ok(()) } else { Err(DeskFault::Invalid(faults)) }
-}
-
-// A panic between two changes leaves whole values behind, so a poisoned lock is as good as any.
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
-    lock.read().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
-    lock.write().unwrap_or_else(PoisonError::into_inner)
+/// What market versions rest on: the market of the scenario's file, its simulation and margin rules.
+fn hash(base: &Scenario) -> String {
+    let Scenario { market, simulation, margin, reporting_asset, .. } = base;
+    blake3::hash(format!("{market:?} {simulation:?} {margin:?} {reporting_asset:?}").as_bytes()).to_string()
 }

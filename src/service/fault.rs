@@ -1,6 +1,7 @@
 //! Why the desk does not answer.
 
 use super::api::{FieldFault, Refusal};
+use crate::engine::EngineFault;
 use crate::plan::Bytes;
 
 /// Why a request has no answer. Nothing was changed then.
@@ -80,6 +81,17 @@ impl DeskFault {
         };
         Refusal { code: code.to_owned(), message: self.to_string(), faults }
     }
+}
+
+impl From<EngineFault> for DeskFault {
+    fn from(fault: EngineFault) -> Self {
+        Self::Engine(fault.to_string())
+    }
+}
+
+/// Nothing where no field is wrong.
+pub(super) fn none(faults: Vec<FieldFault>) -> Result<(), DeskFault> {
+    if faults.is_empty() { Ok(()) } else { Err(DeskFault::Invalid(faults)) }
 }
 
 /// One field that is wrong.

@@ -21,6 +21,17 @@ pub fn updated(market: &Market, update: &MarketUpdate) -> Result<Market, Vec<Fie
     if faults.is_empty() { Ok(market) } else { Err(faults) }
 }
 
+/// The market that [`numbers`] were taken of; `base` has the same assets and dynamics.
+pub fn restored(base: &Market, numbers: &MarketUpdate) -> Result<Market, Vec<FieldFault>> {
+    let mut market = base.clone();
+    market.as_of = numbers.as_of;
+    for asset in &mut market.assets {
+        asset.forwards.clear();
+        asset.surface.clear();
+    }
+    updated(&market, numbers)
+}
+
 /// The update that makes `market` of any market with the same assets and dynamics.
 pub fn numbers(market: &Market) -> MarketUpdate {
     let asset = |asset: &Asset| AssetUpdate {

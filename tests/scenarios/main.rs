@@ -7,7 +7,7 @@ use shortfall::run::{self, Outcome, Silent};
 use shortfall::scenario::{self, Scenario};
 
 /// The scenarios at hand; a new file belongs into this list.
-const SCENARIOS: [&str; 3] = ["margins.yaml", "nightly.yaml", "quickstart.yaml"];
+const SCENARIOS: [&str; 4] = ["margins.yaml", "nightly.yaml", "quickstart.yaml", "service.yaml"];
 /// Enough for a pilot, and one block more.
 const PATHS: u64 = 8192 + 64;
 

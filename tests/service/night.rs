@@ -3,10 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use shortfall::engine::cpu::CpuEngine;
+use shortfall::market::Market;
+use shortfall::portfolio::{self, Portfolio, Sources};
 use shortfall::report::{Levels, TailResult};
 use shortfall::run::{self, Silent};
 use shortfall::scenario::{self, Scenario};
-use shortfall::service::api::Figures;
+use shortfall::service::Desk;
+use shortfall::service::api::{Figures, Position};
 use shortfall::service::config::{self, Served};
 
 /// Enough for a pilot and an odd rest.
@@ -45,6 +48,27 @@ impl Night {
         scenario
     }
 
+    /// The tables read in another market.
+    pub fn portfolio(&self, market: &Market) -> Portfolio {
+        let table = |name: &str| self.path("quickstart").join(name);
+        let sources = Sources {
+            accounts: Some(table("accounts.csv")),
+            positions: table("positions.csv"),
+            balances: Some(table("balances.csv")),
+        };
+        portfolio::read(&sources, market).unwrap_or_else(|faults| panic!("{faults}"))
+    }
+
+    /// Gives the positions a column of volatilities.
+    pub fn volatility_column(&self) {
+        let path = self.path("quickstart/positions.csv");
+        let text = std::fs::read_to_string(&path).expect("a table of the quickstart");
+        let mut lines = text.lines().map(|line| format!("{line},"));
+        let header = lines.next().expect("a header") + "implied_volatility";
+        let all: Vec<String> = std::iter::once(header).chain(lines).collect();
+        std::fs::write(path, all.join("\n") + "\n").expect("written");
+    }
+
     /// Appends a row to a table.
     pub fn append(&self, table: &str, row: &str) {
         let path = self.path("quickstart").join(table);
@@ -65,6 +89,14 @@ fn copy(from: &Path, to: &Path) {
             std::fs::copy(entry.path(), target).expect("copied");
         }
     }
+}
+
+pub fn open(served: Served) -> Desk {
+    Desk::open(served).unwrap_or_else(|fault| panic!("{fault}"))
+}
+
+pub fn order(instrument: &str, quantity: f64) -> Position {
+    Position { instrument: instrument.to_owned(), quantity, entry_price: None, implied_volatility: None }
 }
 
 /// What `run` gives an account in the base case.

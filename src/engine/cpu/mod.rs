@@ -6,6 +6,7 @@
 mod clock;
 mod decompose;
 mod net;
+mod resident;
 mod revalue;
 mod simulate;
 mod tail_paths;
@@ -24,6 +25,7 @@ use crate::risk::{Bracket, Tail};
 use crate::scenario::Precision;
 
 pub use self::decompose::{Grouping, RegeneratedPath, TailSums};
+pub use self::resident::{CHUNK, Factors, Leg, Netted, Pace, Slab, Unhurried, padded};
 pub use self::simulate::stream;
 
 /// Blocks of a tile at most: between tiles the accounts' tails are visited once.

@@ -1,0 +1,118 @@
+//! Answers about one account: its margin, what it is made of, how its losses are distributed, and
+//! what it was in an earlier market.
+
+use super::api::{DISTRIBUTION_BINS, Distribution, LevelName, MarginAnswer};
+use super::version::{Entry, Version};
+use super::{Cancel, Desk, DeskFault, book, cube, full, market};
+use crate::attribution::{Attributing, Attribution};
+use crate::engine::KEPT_PATHS;
+use crate::instrument::{Instrument, UnitValue};
+use crate::portfolio::Portfolio;
+use crate::report::{AttributionResult, WorstPathResult};
+use crate::run;
+use crate::scenario::Scenario;
+
+/// Part of the first losses below the first bin of a distribution, and above its last.
+const BEYOND: f64 = 0.001;
+
+impl Desk {
+    /// An account's margin. With `detail` also what its Expected Shortfalls are made of, and its worst
+    /// paths, which are simulated again.
+    pub fn margin(&self, name: &str, detail: bool, cancel: &Cancel) -> Result<MarginAnswer, DeskFault> {
+        let version = self.fresh()?;
+        let entry = version.entry(name)?;
+        let mut answer = self.answer(&version, &entry);
+        if detail {
+            let attribution = self.attribution(&version, &entry, cancel)?;
+            let path = |path| WorstPathResult::new(&version.scenario, path);
+            answer.worst_paths = Some(attribution.worst_paths.iter().map(path).collect());
+            answer.attribution = Some(AttributionResult::new(&version.scenario, &attribution));
+        }
+        Ok(answer)
+    }
+
+    /// How an account's losses are distributed. The first and the last bin hold what lies beyond.
+    pub fn distribution(
+        &self,
+        name: &str,
+        level: LevelName,
+        cancel: &Cancel,
+    ) -> Result<Distribution, DeskFault> {
+        let version = self.fresh()?;
+        let entry = version.entry(name)?;
+        let level = level as usize;
+        let profits = version.profits(&entry, &self.pools, cancel)?;
+        let mut first: Vec<f32> = version.cube.losses(&profits, level).take(KEPT_PATHS as usize).collect();
+        first.sort_unstable_by(f32::total_cmp);
+        let beyond = (BEYOND * first.len() as f64) as usize;
+        let low = f64::from(first[beyond]);
+        let estimate = entry.estimates[level].expected_shortfall;
+        let high = f64::from(first[first.len() - 1 - beyond]).max(estimate + 0.1 * (estimate - low).abs());
+        let width = (high - low) / DISTRIBUTION_BINS as f64;
+        let mut counts = vec![0; DISTRIBUTION_BINS];
+        for loss in version.cube.losses(&profits, level) {
+            // A cast of a negative number or of NaN is zero.
+            let bin = ((f64::from(loss) - low) / width) as usize;
+            counts[bin.min(DISTRIBUTION_BINS - 1)] += 1;
+        }
+        let figures = &entry.figures;
+        Ok(Distribution {
+            account: name.to_owned(),
+            revision: entry.account.revision,
+            currency: version.scenario.reporting_currency().to_owned(),
+            market: self.stamp(&version),
+            low,
+            high,
+            counts,
+            tail: if level == 0 { figures.maintenance } else { figures.initial },
+        })
+    }
+
+    /// What an account, as it is now, needs in an earlier market: computed again from its numbers.
+    pub fn explain(&self, name: &str, version: u64, cancel: &Cancel) -> Result<MarginAnswer, DeskFault> {
+        let current = self.version();
+        let entry = current.entry(name)?;
+        let kept = self.kept_market(version)?;
+        let market = market::restored(&self.base.market, &kept.numbers).map_err(DeskFault::Invalid)?;
+        let scenario = Scenario { market, ..self.base.clone() };
+        let held = book::hold(&scenario, name, &entry.account.book, "").map_err(DeskFault::Invalid)?;
+        let entries = current.entries();
+        let among = super::version::instruments(entries.values().map(|entry| &entry.held));
+        let among = cube::pins(&scenario, &among);
+        let case = self.pools.long(cancel, |_| full::case(&scenario, &held, &among, cancel))?;
+        let figures = super::api::Figures::of_case(&current.levels, &case);
+        let market = self.stamped(version, kept.numbers.as_of, kept.received);
+        Ok(MarginAnswer { figures, market, ..self.answer(&current, &entry) })
+    }
+
+    fn attribution(
+        &self,
+        version: &Version,
+        entry: &Entry,
+        cancel: &Cancel,
+    ) -> Result<Attribution, DeskFault> {
+        let scenario = &version.scenario;
+        let profits = version.profits(entry, &self.pools, cancel)?;
+        let tails = version.cube.tail_paths(&profits)?;
+        let held = &entry.held;
+        let mut instruments: Vec<Instrument> = held.instruments.clone();
+        let is_further = |pin: &&Instrument| !held.keys.contains(&cube::key(pin));
+        instruments.extend(version.cube.pins().iter().filter(is_further).cloned());
+        let value = |instrument: &Instrument| {
+            let fault = |fault| DeskFault::Engine(format!("{}: {fault}", instrument.name));
+            UnitValue::new(&scenario.market, instrument).map_err(fault)
+        };
+        let units = instruments.iter().map(value).collect::<Result<Vec<_>, _>>()?;
+        let portfolio = Portfolio { accounts: vec![held.carried.clone()], instruments };
+        let job = run::job_of(scenario, &scenario.market, &portfolio, &units).map_err(DeskFault::Engine)?;
+        let attributing = Attributing {
+            portfolio: &portfolio,
+            units: &units,
+            job: &job,
+            estimates: &entry.estimates,
+            paths: scenario.simulation.paths,
+            precision: scenario.simulation.precision,
+        };
+        Ok(self.pools.long(cancel, |_| attributing.account(0, &tails)))
+    }
+}

@@ -1,0 +1,92 @@
+//! How the service is.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::super::app::App;
+use crate::service::api::Status;
+use crate::service::problem::Problem;
+
+/// Market, cube, memory and work of the service
+#[utoipa::path(get, path = "/v1/status", tag = "administration", security(("key" = [])), responses(
+    (status = 200, body = Status),
+    (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
+pub async fn status(State(app): State<Arc<App>>) -> Json<Status> {
+    Json(app.desk.status())
+}
+
+/// Whether the process runs
+#[utoipa::path(get, path = "/livez", tag = "health", responses((status = 200, body = String)))]
+pub async fn alive() -> &'static str {
+    "alive\n"
+}
+
+/// Whether figures can be asked for, and why not.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Readiness {
+    /// Whether figures can be asked for.
+    is_ready: bool,
+    /// Why not, or what is worth knowing; empty where all is well.
+    notes: Vec<String>,
+    /// What computes.
+    device: String,
+    /// Whether a GPU was lost and the CPU engine took over.
+    is_device_lost: bool,
+    /// Version of the market.
+    market_version: u64,
+    /// Seconds since it was seen.
+    market_age_seconds: f64,
+}
+
+/// Whether figures can be asked for
+#[utoipa::path(get, path = "/readyz", tag = "health", responses(
+    (status = 200, body = Readiness), (status = 503, body = Readiness)))]
+pub async fn ready(State(app): State<Arc<App>>) -> (StatusCode, Json<Readiness>) {
+    let status = app.desk.status();
+    let is_stopping = *app.stopping.borrow();
+    let is_ready = status.is_ready && !is_stopping;
+    let notes = [
+        (is_stopping, "the service stops: requests in flight are finished"),
+        (status.market.is_stale, "the market is older than is allowed: send a newer one"),
+        (status.is_revaluing, "a new market is being revalued: answers are from the one before"),
+        (false, "the GPU was lost: the CPU engine took over"),
+    ];
+    let code = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let readiness = Readiness {
+        is_ready,
+        notes: notes.iter().filter(|(is_so, _)| *is_so).map(|(_, note)| (*note).to_owned()).collect(),
+        device: status.device,
+        is_device_lost: false,
+        market_version: status.market.version,
+        market_age_seconds: status.market.age_seconds,
+    };
+    (code, Json(readiness))
+}
+
+/// Figures for Prometheus
+#[utoipa::path(get, path = "/metrics", tag = "health", security(("key" = [])), responses(
+    (status = 200, body = String, content_type = "text/plain"),
+    (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
+pub async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
+    let status = app.desk.status();
+    let set = |name, value: f64| app.metrics.gauge(name, &[]).set(value);
+    set("shortfall_market_version", status.market.version as f64);
+    set("shortfall_market_age_seconds", status.market.age_seconds);
+    set("shortfall_cube_age_seconds", status.cube_age_seconds);
+    set("shortfall_cube_bytes", status.cube_bytes as f64);
+    set("shortfall_device_memory_bytes", (status.cube_bytes + status.losses_bytes) as f64);
+    set("shortfall_losses_bytes", status.losses_bytes as f64);
+    set("shortfall_device_lost", f64::from(u8::from(false)));
+    set("shortfall_accounts", status.accounts as f64);
+    set("shortfall_instruments", status.instruments as f64);
+    set("shortfall_computing", status.computing as f64);
+    set("shortfall_last_event", status.last_event as f64);
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.metrics.render())
+}
