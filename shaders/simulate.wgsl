@@ -35,7 +35,6 @@ var<private> x: array<f32, MAX_ASSETS>;
 var<private> level: array<f32, MAX_ASSETS>;
 var<private> basis: array<f32, MAX_ASSETS>;
 var<private> shock: array<f32, MAX_ASSETS>;
-var<private> jump_counts: vec4<u32>;
 var<private> normal: array<f32, PADDED_ASSETS>;
 
 @compute @workgroup_size(WORKGROUP)
@@ -114,15 +113,8 @@ fn step_once(observation: Observation, step: u32) {
             basis[asset] = add(basis[asset], moved);
         }
     }
-    if params.sources == 0u {
-        return;
-    }
-    // One block serves four steps.
-    if step % 4u == 0u || step == params.step_start {
-        jump_counts = draw(step / 4u, STREAM_JUMP_COUNT);
-    }
-    if observation.threshold_count > 0u {
-        let word = jump_counts[step % 4u];
+    if observation.threshold_count > 0u && params.sources > 0u {
+        let word = draw(step, STREAM_JUMP_COUNT).x;
         // Most steps of most paths have no jump and end here.
         if word >= thresholds[observation.thresholds] {
             jumps(observation, step, word);

@@ -18,8 +18,6 @@ pub trait Word: Copy + Send + Sync + Debug + 'static {
     fn lane(self, index: usize) -> u32;
     /// Replaces the word in lane `index`.
     fn set_lane(&mut self, index: usize, word: u32);
-    /// Whether any of them reaches a threshold.
-    fn any_at_least(self, threshold: u32) -> bool;
     /// The block of [`philox4x32_10`](super::philox4x32_10), lane by lane.
     fn philox4x32_10(counter: [Self; 4], key: [u32; 2]) -> [Self; 4];
 }
@@ -56,11 +54,6 @@ impl Word for u32 {
     fn set_lane(&mut self, index: usize, word: u32) {
         debug_assert!(index == 0);
         *self = word;
-    }
-
-    #[inline(always)]
-    fn any_at_least(self, threshold: u32) -> bool {
-        self >= threshold
     }
 
     #[inline(always)]
@@ -127,15 +120,6 @@ impl<const N: usize> Word for WordLanes<N> {
     #[inline(always)]
     fn set_lane(&mut self, index: usize, word: u32) {
         self.0[index] = word;
-    }
-
-    #[inline(always)]
-    fn any_at_least(self, threshold: u32) -> bool {
-        let mut any = false;
-        for i in 0..N {
-            any |= self.0[i] >= threshold;
-        }
-        any
     }
 
     #[inline(always)]

@@ -16,21 +16,20 @@ pub mod stream {
     pub const BASIS: u32 = 2 << 16;
     /// Mixing variables.
     pub const MIXING: u32 = 3 << 16;
-    /// Number of jumps: a block serves four steps.
+    /// Number of jumps.
     pub const JUMP_COUNT: u32 = 4 << 16;
     /// One block for each jump: source, two words of size, time.
     pub const JUMP: u32 = 5 << 16;
 }
 
 /// A path's state in lanes, one entry an asset. Made once for a thread.
-pub struct State<R: Real> {
+pub struct State<R> {
     x: Vec<R>,
     level: Vec<R>,
     basis: Vec<R>,
     normal: Vec<R>,
     shock: Vec<R>,
     mixing: Vec<R>,
-    jump_counts: [R::Word; 4],
 }
 
 impl<R: Real> State<R> {
@@ -45,7 +44,6 @@ impl<R: Real> State<R> {
             normal: zeros(padded),
             shock: zeros(model.assets),
             mixing: zeros(model.mixing.len()),
-            jump_counts: [R::Word::splat(0); 4],
         }
     }
 }
@@ -166,20 +164,20 @@ fn step_once<R: Real>(
             state.basis[asset] = state.basis[asset] + R::splat(terms.basis_sd) * state.normal[asset];
         }
     }
-    if model.sources.is_empty() {
-        return;
-    }
-    if step.is_multiple_of(4) {
-        state.jump_counts = Draw { step: step / 4, ..draw }.words(stream::JUMP_COUNT);
-    }
-    let Some(&quiet) = steps.jump_thresholds.first() else { return };
-    let word = state.jump_counts[step as usize % 4];
-    // Most steps of most paths have no jump and end here.
-    if word.any_at_least(quiet) {
+    if !steps.jump_thresholds.is_empty() && !model.sources.is_empty() {
+        let word = draw.words(stream::JUMP_COUNT)[0];
+        let quiet = steps.jump_thresholds[0];
         for lane in 0..R::LANES {
-            let count_word = word.lane(lane);
-            if count_word >= quiet {
-                jumps(model, state, steps, [path[0].lane(lane), path[1].lane(lane), step], count_word, lane);
+            // Most steps of most paths have no jump and end here.
+            if word.lane(lane) >= quiet {
+                jumps(
+                    model,
+                    state,
+                    steps,
+                    [path[0].lane(lane), path[1].lane(lane), step],
+                    word.lane(lane),
+                    lane,
+                );
             }
         }
     }

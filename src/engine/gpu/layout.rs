@@ -312,8 +312,14 @@ fn rows(model: &Model<f32>) -> Vec<Row> {
 }
 
 fn row(row: &ModelRow<f32>) -> Row {
-    let linear =
-        Row { u: row.u, v: row.v, offset: row.offset, market_value: row.market_value, ..Row::default() };
+    let linear = Row {
+        kind: LINEAR_ROW,
+        u: row.u,
+        v: row.v,
+        offset: row.offset,
+        market_value: row.market_value,
+        ..Row::default()
+    };
     let Some(option) = &row.option else { return linear };
     let option_row = Row {
         sign: option.sign,

@@ -64,7 +64,7 @@ fn every_function<R: Real>(arguments: &Arguments<R::Scalar>) -> Vec<R::Scalar> {
             p.log1p(),
             y.mills(),
             mills1 + mills2,
-            y.bell(),
+            y.min(R::constant(13.0)).bell(),
             x.exp_neg_half_square(),
             x.normal_cdf(),
             R::uniform(words[0]),
