@@ -258,7 +258,8 @@ impl Engine for CpuEngine {
             Precision::F64 => 8,
         };
         let block = shape.block_cells() * scalar;
-        let fixed = shape.entries() * scalar + rayon::current_num_threads() as u64 * block;
+        let fixed =
+            shape.entries() * scalar + rayon::current_num_threads() as u64 * (block + Excesses::BYTES);
         let row_block = (shape.rows * BLOCK as u64 * scalar).max(1);
         let blocks = (allowed.saturating_sub(fixed) / row_block).clamp(1, self.tile_blocks as u64);
         self.tile_blocks = blocks as usize;

@@ -70,6 +70,8 @@ pub struct Excesses(Vec<(u32, f32)>);
 impl Excesses {
     /// Kept at most: well inside a cache.
     const MOST: usize = 1 << 15;
+    /// Memory of the most.
+    pub const BYTES: u64 = (Self::MOST * size_of::<(u32, f32)>()) as u64;
 
     /// Room for a block more.
     pub fn is_full(&self) -> bool {
