@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand; the only reader of arguments and environment.
 
+mod backtest;
 mod bench;
 mod calibrate;
 mod compare;
@@ -16,11 +17,13 @@ mod merge;
 mod output;
 mod overrides;
 mod plan;
+mod predict;
 mod procyclicality;
 mod progress;
 mod run;
 mod serve;
 mod shard;
+mod tune;
 mod validate;
 mod whatif;
 
@@ -60,6 +63,9 @@ pub enum Command {
     Shard(shard::Arguments),
     Merge(merge::Arguments),
     Calibrate(calibrate::Arguments),
+    Backtest(backtest::Arguments),
+    Tune(tune::Arguments),
+    Predict(predict::Arguments),
     Margin(margin::Arguments),
     Compare(compare::Arguments),
     Generate(generate::Arguments),
@@ -91,6 +97,9 @@ pub fn perform(command: Command) -> Result<(), Failure> {
         Command::Plan(arguments) => plan::plan(&arguments),
         Command::Shard(arguments) => shard::shard(&arguments),
         Command::Merge(arguments) => merge::merge(&arguments),
+        Command::Predict(arguments) => predict::predict(&arguments),
+        Command::Tune(arguments) => tune::tune(&arguments),
+        Command::Backtest(arguments) => backtest::backtest(&arguments),
         Command::Calibrate(arguments) => calibrate::calibrate(&arguments),
         Command::Margin(arguments) => margin::margin(&arguments),
         Command::Compare(arguments) => compare::compare(&arguments),
