@@ -126,18 +126,19 @@ fn moves(
 ) -> Result<Vec<Vec<f64>>, String> {
     let market = &book.scenario.market;
     let history = &historical.history;
+    // What the market cannot know is left out: a day's close comes when the day is over.
+    let as_of = market.as_of.as_second();
+    let end = history.times.partition_point(|time| time.as_second() + history.step_seconds <= as_of);
+    let start = end.saturating_sub(historical.days);
     let mut series: Vec<(usize, Vec<f64>)> = Vec::new();
     for asset in book.assets() {
         let name = &market.assets[asset].name;
         let column = history.assets.iter().position(|known| known == name);
         let column = column.ok_or_else(|| format!("no prices of {name} in the history"))?;
-        let returns = history.log_returns(column);
+        let mut returns = history.log_returns(column);
+        returns.truncate(end);
         series.push((asset, if filtered { rescaled(&returns, historical.decay) } else { returns }));
     }
-    // What the market cannot know is left out: no day after its own.
-    let as_of = market.as_of;
-    let end = history.times.partition_point(|time| *time <= as_of);
-    let start = end.saturating_sub(historical.days);
     let mut moves = Vec::new();
     for last in start..end {
         let Some(first) = (last + 1).checked_sub(horizon).filter(|first| *first >= start) else { continue };
