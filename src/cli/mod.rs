@@ -1,7 +1,9 @@
 //! The command line: one file per subcommand; the only reader of arguments and environment.
 
+mod backtest;
 mod bench;
 mod calibrate;
+mod compare;
 mod completions;
 mod device;
 mod devices;
@@ -15,11 +17,13 @@ mod merge;
 mod output;
 mod overrides;
 mod plan;
+mod predict;
 mod procyclicality;
 mod progress;
 mod run;
 mod serve;
 mod shard;
+mod tune;
 mod validate;
 mod whatif;
 
@@ -59,7 +63,11 @@ pub enum Command {
     Shard(shard::Arguments),
     Merge(merge::Arguments),
     Calibrate(calibrate::Arguments),
+    Backtest(backtest::Arguments),
+    Tune(tune::Arguments),
+    Predict(predict::Arguments),
     Margin(margin::Arguments),
+    Compare(compare::Arguments),
     Generate(generate::Arguments),
     Serve(serve::Arguments),
     Whatif(whatif::Arguments),
@@ -89,8 +97,12 @@ pub fn perform(command: Command) -> Result<(), Failure> {
         Command::Plan(arguments) => plan::plan(&arguments),
         Command::Shard(arguments) => shard::shard(&arguments),
         Command::Merge(arguments) => merge::merge(&arguments),
+        Command::Predict(arguments) => predict::predict(&arguments),
+        Command::Tune(arguments) => tune::tune(&arguments),
+        Command::Backtest(arguments) => backtest::backtest(&arguments),
         Command::Calibrate(arguments) => calibrate::calibrate(&arguments),
         Command::Margin(arguments) => margin::margin(&arguments),
+        Command::Compare(arguments) => compare::compare(&arguments),
         Command::Generate(arguments) => generate::generate(&arguments),
         Command::Serve(arguments) => serve::serve(&arguments),
         Command::Whatif(arguments) => whatif::whatif(&arguments),

@@ -29,6 +29,7 @@ const LAYERS: &[&str] = &[
     "service",
     "calibrate",
     "backtest",
+    "compare",
     "bench",
     "cli",
 ];
