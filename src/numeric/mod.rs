@@ -20,7 +20,6 @@ mod f64_tables;
 mod float;
 mod lanes;
 mod normal;
-mod option;
 mod philox;
 mod real;
 mod rng;

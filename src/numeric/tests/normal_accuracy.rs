@@ -99,29 +99,18 @@ fn mills_ratios() {
     holds(&relative("mills f64 beyond 38", 1e-3), &sweep_f64(38.0, 1e30), Real::mills, mills);
 }
 
-/// The claim grows with `x*x`, so it is held of errors divided by `2 + x*x`.
-#[test]
-fn bells() {
-    let scaled = |got: f64, x: f64| 1.0 + (got / exp_neg_half_square(x) - 1.0) / (2.0 + x * x);
-    let single = |x: f64| scaled(<f32 as Real>::bell(x as f32).into(), x);
-    let domain = both_signs(sweep_f32(f32::MIN_POSITIVE, 13.0), sweep_f32(f32::MIN_POSITIVE, 13.0));
-    holds(&absolute("bell f32", 1.2e-7), &domain, single, |_| 1.0);
-    let double = |x: f64| scaled(Real::bell(x), x);
-    // Beside 1 the error itself is rounded to 2.2e-16.
-    holds(&absolute("bell f64", 2e-16 + f64::EPSILON), &sweep_f64(1e-20, 13.0), double, |_| 1.0);
-}
-
 #[test]
 fn pairs_of_mills_ratios() {
-    let near = both_signs(Vec::new(), sweep_f32(f32::MIN_POSITIVE, 6.0));
-    let far = sweep_f32(6.0, 13.0);
     let domain = sweep_f32(f32::MIN_POSITIVE, 13.0);
-    for (other, most) in [(0.0, 6e-7), (0.3, 6e-7), (5.0, 6e-7), (13.0, 3e-5)] {
+    for other in [0.0, 0.3, 5.0, 13.0] {
         let pair = |y: f64| <f32 as Real>::mills_pair(y as f32, other);
-        holds(&relative("mills_pair f32, first", 6e-7), &near, |y| pair(y).0.into(), mills);
-        holds(&relative("mills_pair f32, first, far out", 3e-5), &far, |y| pair(y).0.into(), mills);
-        let second = relative("mills_pair f32, second", most);
-        holds(&second, &domain, |y| pair(y).1.into(), |_| mills(other.into()));
+        holds(&relative("mills_pair f32, first", 7e-7), &domain, |y| pair(y).0.into(), mills);
+        holds(
+            &relative("mills_pair f32, second", 7e-7),
+            &domain,
+            |y| pair(y).1.into(),
+            |_| mills(other.into()),
+        );
         let pair = |y: f64| <f64 as Real>::mills_pair(y, other.into());
         holds(&relative("mills_pair f64, first", 1e-14), &domain, |y| pair(y).0, mills);
         holds(&relative("mills_pair f64, second", 1e-14), &domain, |y| pair(y).1, |_| mills(other.into()));
