@@ -16,6 +16,7 @@ pub mod backtest;
 pub mod bench;
 pub mod calibrate;
 pub mod closed_form;
+pub mod compare;
 pub mod engine;
 pub mod fault;
 pub mod generate;

@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use crate::attribution::{self, MAX_TAIL_PATHS, WORST_PATHS, WORST_POSITIONS};
+use crate::engine::cpu::CpuEngine;
 use crate::engine::{BLOCK, Engine, KEPT_PATHS, Shape};
 use crate::risk::{Bracket, TailEstimate};
 use crate::run::{self, AccountCase};
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Selection};
 use crate::shard::Part;
 
 /// The program, its threads' stacks and buffers of files.
@@ -16,6 +18,15 @@ const PILOT_THREAD_BYTES: u64 = 6 << 20;
 const REPORT_ROW_BYTES: u64 = 800;
 /// A row of the positions while it is read: its text twice, where its cells end, its holding.
 const READ_ROW_BYTES: u64 = 160;
+/// A tail path in a collector: 16 bytes, twice a tail, half as much again while a vector grows.
+const COLLECTED_BYTES: u64 = 48;
+/// Paths at the end of a tail that a collector keeps beside it.
+const COLLECTOR_BYTES: u64 = 2 * 256 * 16;
+/// A position's component at both levels with its name and greeks, in a case and in the report.
+const COMPONENT_BYTES: usize = 2 * 2 * 320;
+/// An asset and a position of a worst path, in a case and in the report.
+const WORST_ASSET_BYTES: usize = 160;
+const WORST_POSITION_BYTES: usize = 160;
 /// What an allocator keeps beside what it was asked for: a tenth.
 const SLACK: u64 = 10;
 
@@ -57,6 +68,8 @@ pub struct Memory {
     pub reading: u64,
     /// A tile of paths and what else the engine holds.
     pub engine: u64,
+    /// Tail paths that are taken apart at a time, once the tails themselves are gone.
+    pub attribution: u64,
     /// Figures of all cases, and the report.
     pub results: u64,
 }
@@ -122,7 +135,9 @@ impl Memory {
             tails: shape.tails_bytes() + shape.accounts * shape.levels * size_of::<Bracket>() as u64,
             reading: holdings as u64 * READ_ROW_BYTES,
             engine: 0,
-            results: rows * (size_of::<AccountCase>() as u64 + REPORT_ROW_BYTES)
+            attribution: attribution_bytes(scenario, shape),
+            results: attribution_result_bytes(scenario)
+                + rows * (size_of::<AccountCase>() as u64 + REPORT_ROW_BYTES)
                 + shape.accounts * shape.levels * 2 * size_of::<TailEstimate>() as u64,
         };
         let rare = run::levels(scenario).iter().any(|(_, c)| 64.0 / c.tail() > KEPT_PATHS as f64);
@@ -148,9 +163,47 @@ impl Memory {
     /// The most that is held at one time. Earlier cases' figures are part of the results, about
     /// half of which are there while the last case is simulated; the rest is the report.
     pub fn peak(&self) -> u64 {
-        let work = self.netting + self.pilot + self.tails + self.engine + self.results / 2;
+        let tails = (self.tails + self.engine).max(self.attribution);
+        let work = self.netting + self.pilot + tails + self.results / 2;
         with_slack(self.book + work.max(self.results).max(self.reading))
     }
+}
+
+/// Accounts whose Expected Shortfall is taken apart in a case, at most.
+fn attributed(scenario: &Scenario) -> usize {
+    let accounts = scenario.portfolio.accounts.len();
+    match &scenario.attribution {
+        Selection::None => 0,
+        Selection::All | Selection::Above(_) => accounts,
+        Selection::Names(names) => names.len().min(accounts),
+        Selection::Top(count) => (*count).min(accounts),
+    }
+}
+
+/// What taking tails apart holds at a time: collectors of twice a tail in vectors that grow by
+/// doubling, a tile of the CPU engine, and the holdings once more.
+fn attribution_bytes(scenario: &Scenario, shape: &Shape) -> u64 {
+    let selected = attributed(scenario) as u64;
+    if selected == 0 {
+        return 0;
+    }
+    let confidences = run::levels(scenario).into_iter().map(|(_, confidence)| confidence);
+    let mass = attribution::tail_paths(confidences, scenario.simulation.paths);
+    let held = (selected * mass).min(MAX_TAIL_PATHS.max(mass));
+    let tile = CpuEngine::new(scenario.simulation.precision).working_bytes(shape, u64::MAX);
+    held * COLLECTED_BYTES + selected * shape.levels * COLLECTOR_BYTES + tile + shape.entries() * 12
+}
+
+/// The attributions of all cases and their place in a report: those of the accounts that hold most.
+fn attribution_result_bytes(scenario: &Scenario) -> u64 {
+    let mut holdings: Vec<usize> = scenario.portfolio.accounts.iter().map(|a| a.holdings.len()).collect();
+    holdings.sort_unstable_by(|a, b| b.cmp(a));
+    let selected = attributed(scenario);
+    let held: usize = holdings.iter().take(selected).sum();
+    let assets = scenario.market.assets.len();
+    let account = WORST_PATHS * (assets * WORST_ASSET_BYTES + WORST_POSITIONS * WORST_POSITION_BYTES);
+    let bytes = held * COMPONENT_BYTES + selected * account;
+    bytes as u64 * run::case_count(scenario) as u64
 }
 
 fn with_slack(bytes: u64) -> u64 {
@@ -161,13 +214,14 @@ impl fmt::Display for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "book {}, reading it {}, netting {}, pilot {}, tails {}, engine {}, results {}",
+            "book {}, reading it {}, netting {}, pilot {}, tails {}, engine {}, attribution {}, results {}",
             Bytes(self.book),
             Bytes(self.reading),
             Bytes(self.netting),
             Bytes(self.pilot),
             Bytes(self.tails),
             Bytes(self.engine),
+            Bytes(self.attribution),
             Bytes(self.results)
         )
     }

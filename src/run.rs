@@ -1,10 +1,11 @@
 //! A scenario run: the base case and every stress, from tails to margins.
 
 mod margins;
-
-pub use margins::Margining;
+mod monitor;
 mod store_fault;
 
+pub use margins::Margining;
+pub use monitor::{Monitor, Silent, Stage};
 pub use store_fault::StoreFault;
 
 use std::borrow::Cow;
@@ -64,6 +65,17 @@ pub struct Case {
     pub asset_tails: Vec<[UnitTail; 2]>,
     /// Accounts in the order of the portfolio, or why the case has none.
     pub accounts: Result<Vec<AccountCase>, String>,
+    /// Accounts of which nothing is known in this case; they are not among the others.
+    pub failed: Vec<FailedAccount>,
+}
+
+/// An account without figures in a case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedAccount {
+    /// Index into the portfolio's accounts.
+    pub account: usize,
+    /// Why.
+    pub reason: String,
 }
 
 /// One account in one case.
@@ -85,22 +97,6 @@ pub struct AccountCase {
     pub attribution: Option<Attribution>,
     /// Margins from sensitivities at the levels of both margins, likewise.
     pub greeks: Option<[GreeksMargin; 2]>,
-}
-
-/// What a run tells while it goes on.
-pub trait Monitor {
-    /// A case starts; `of` cases in all, each of up to `paths` paths.
-    fn case(&mut self, name: &str, index: usize, of: usize, paths: u64);
-    /// So many paths of the case are done.
-    fn done(&mut self, paths: u64);
-}
-
-/// A monitor that says nothing.
-pub struct Silent;
-
-impl Monitor for Silent {
-    fn case(&mut self, _: &str, _: usize, _: usize, _: u64) {}
-    fn done(&mut self, _: u64) {}
 }
 
 /// A case whose tails are wanted.
@@ -343,18 +339,19 @@ fn run_case(
         elapsed: Duration::ZERO,
         asset_tails: Vec::new(),
         accounts: Ok(Vec::new()),
+        failed: Vec::new(),
     };
     let (units, carried, job) = match prepare(scenario, &market, base_units) {
         Ok(prepared) => prepared,
         Err(reason) => return Ok(Case { accounts: Err(reason), ..case }),
     };
+    with.monitor.stage(Stage::Pilot, 0, 2);
     let pilot = Pilot::new(&job, scenario.simulation.paths);
+    with.monitor.stage(Stage::Pilot, 1, 2);
     let brackets = pilot.brackets(&job, 1.0);
     let work = Work { case: index, job: &job, brackets: &brackets };
-    let estimates = estimate(scenario, &work, &pilot, with, &mut case)?;
-    let size = |index: usize| job.scale[index / job.levels.len()];
-    let estimates: Vec<TailEstimate> =
-        estimates.iter().enumerate().map(|(index, e)| without_rounding(*e, size(index))).collect();
+    let results = estimate(scenario, &work, &pilot, with, &mut case)?;
+    let estimates = known(&job, &results);
     let attributing = Attributing {
         portfolio: &carried.portfolio,
         units: &carried.units,
@@ -363,21 +360,45 @@ fn run_case(
         paths: case.paths,
         precision: scenario.simulation.precision,
     };
-    let attributions = attributing.attribute(&scenario.attribution)?;
+    let mut progress = |done, of| with.monitor.stage(Stage::Attribution, done, of);
+    let attributions = attributing.attribute(&scenario.attribution, &mut progress)?;
     let drivers = pilot.drivers(&job, 0);
     let [maintenance, initial] = [0, 1].map(|level| pilot.unit_tails(&job, level));
     case.asset_tails = maintenance.into_iter().zip(initial).map(|(a, b)| [a, b]).collect();
     let margining = Margining::new(scenario, &market, base_units, &units, &carried.units, &case.asset_tails);
     let selected: Vec<bool> = attributions.iter().map(Option::is_some).collect();
     let greeks = margining.greeks(&carried, &selected).map_err(EngineFault::Device)?;
-    let attributions = attributions.into_iter().zip(greeks);
-    let accounts = estimates.chunks(job.levels.len()).zip(drivers).zip(attributions).enumerate();
-    let accounts = accounts.map(|(account, ((estimates, driver), (attribution, greeks)))| {
-        let [maintenance, initial] = [estimates[0], estimates[1]];
+    let levels = job.levels.len();
+    let mut accounts = Vec::with_capacity(job.accounts());
+    let all = drivers.into_iter().zip(attributions).zip(greeks).enumerate();
+    for (account, ((driver, attribution), greeks)) in all {
+        let ours = account * levels..(account + 1) * levels;
+        let fault = results[ours.clone()].iter().find_map(|result| result.as_ref().err());
+        let attribution = match (fault, attribution.transpose()) {
+            (None, Ok(attribution)) => attribution,
+            (Some(fault), _) => {
+                let reason = unrepaired(*fault);
+                case.failed.push(FailedAccount { account, reason });
+                continue;
+            }
+            (None, Err(reason)) => {
+                case.failed.push(FailedAccount { account, reason });
+                continue;
+            }
+        };
+        let [maintenance, initial] = [estimates[ours.start], estimates[ours.start + 1]];
         let (value, margin) = margining.of_index(account, &carried, &Tails::own(maintenance, initial));
-        AccountCase { account, value, maintenance, initial, margin, driver, attribution, greeks }
-    });
-    let accounts = accounts.collect();
+        accounts.push(AccountCase {
+            account,
+            value,
+            maintenance,
+            initial,
+            margin,
+            driver,
+            attribution,
+            greeks,
+        });
+    }
     case.accounts = Ok(accounts);
     case.steps = job.steps();
     case.elapsed = start.elapsed();
@@ -391,7 +412,7 @@ fn estimate(
     pilot: &Pilot,
     with: &mut With<'_>,
     case: &mut Case,
-) -> Result<Vec<TailEstimate>, RunFault> {
+) -> Result<Vec<Result<TailEstimate, TailFault>>, RunFault> {
     let most = scenario.simulation.paths;
     let tolerance = scenario.simulation.tolerance;
     let (mut tails, mut done) = with.source.start(work)?;
@@ -418,12 +439,13 @@ fn estimate(
             let again = |missed: &[usize], widening: f64| {
                 let part = work.job.for_accounts(missed);
                 let brackets = pilot.brackets(&part, widening);
-                let tails = with.engine.tails(&part, &brackets, 0..done, &mut |_| ())?;
+                let mut progress = |paths| with.monitor.stage(Stage::Repair, paths, done);
+                let tails = with.engine.tails(&part, &brackets, 0..done, &mut progress)?;
                 Ok::<_, EngineFault>(estimates(&part, &brackets, &tails, done))
             };
-            let (estimates, repaired) = repair(work.job.levels.len(), results, again)?;
+            let (results, repaired) = repair(work.job.levels.len(), results, again)?;
             case.repaired = repaired;
-            return Ok(estimates);
+            return Ok(results);
         }
         target = (2 * done).min(most);
     }
@@ -454,6 +476,22 @@ fn is_rounding(estimate: &TailEstimate, scale: f64) -> bool {
     estimate.expected_shortfall.abs().max(estimate.value_at_risk.abs()) <= ROUNDING * scale || scale == 0.0
 }
 
+/// The estimates that there are; the figures of an account without one are no numbers.
+fn known(job: &Job, results: &[Result<TailEstimate, TailFault>]) -> Vec<TailEstimate> {
+    let size = |index: usize| job.scale[index / job.levels.len()];
+    let estimate = |(index, result): (usize, &Result<TailEstimate, TailFault>)| match result {
+        Ok(estimate) => without_rounding(*estimate, size(index)),
+        Err(_) => TailEstimate {
+            expected_shortfall: f64::NAN,
+            expected_shortfall_error: f64::NAN,
+            value_at_risk: f64::NAN,
+            value_at_risk_error: f64::NAN,
+            paths: 0,
+        },
+    };
+    results.iter().enumerate().map(estimate).collect()
+}
+
 /// An account that cannot lose has an Expected Shortfall of zero, and no health of 10^38.
 pub fn without_rounding(estimate: TailEstimate, scale: f64) -> TailEstimate {
     if !is_rounding(&estimate, scale) {
@@ -469,12 +507,13 @@ pub fn without_rounding(estimate: TailEstimate, scale: f64) -> TailEstimate {
 }
 
 /// Looks again at accounts whose bracket missed, with wider brackets, until none is left. `again`
-/// estimates some accounts with brackets that much wider. Also returns how many had missed.
-pub fn repair<E: From<EngineFault>>(
+/// estimates some accounts with brackets that much wider. Those that no bracket holds keep their fault,
+/// see [`unrepaired`]. Also returns how many had missed.
+pub fn repair<E>(
     levels: usize,
     mut results: Vec<Result<TailEstimate, TailFault>>,
     mut again: impl FnMut(&[usize], f64) -> Result<Vec<Result<TailEstimate, TailFault>>, E>,
-) -> Result<(Vec<TailEstimate>, usize), E> {
+) -> Result<(Vec<Result<TailEstimate, TailFault>>, usize), E> {
     let mut repaired = 0;
     for attempt in 1..=MAX_REPAIRS {
         let missed: Vec<usize> = (0..results.len() / levels)
@@ -489,8 +528,10 @@ pub fn repair<E: From<EngineFault>>(
             results[account * levels..(account + 1) * levels].copy_from_slice(estimates);
         }
     }
-    let whole = results.into_iter().collect::<Result<_, _>>().map_err(|fault| {
-        EngineFault::Device(format!("a tail could not be estimated ({fault:?}); use more paths"))
-    })?;
-    Ok((whole, repaired))
+    Ok((results, repaired))
+}
+
+/// Why an account has no figures after all repairs.
+pub fn unrepaired(fault: TailFault) -> String {
+    format!("{fault} (after {MAX_REPAIRS} repetitions); use more paths")
 }

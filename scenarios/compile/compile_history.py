@@ -20,6 +20,7 @@ COINS_FROM, COINS_TO = "2018-01-01", "2026-07-20"  # the last day on which all t
 COIN_DIGITS, INDEX_DIGITS = 5, 6  # a return moves by at most 5e-5 and 5e-6 of itself through rounding
 LEVEL_TENOR_DAYS = 30.0
 LEVEL_HOUR = 0  # the first snapshot of a day at or after this hour (UTC)
+MARK_SNAPSHOTS = ["20260204T213308Z", "20260205T093647Z", "20260206T155121Z"]  # the crash of 5 February, before and after
 
 
 def main():
@@ -31,6 +32,7 @@ def main():
     write(args.out / "crypto_daily.csv", ["date", *COINS], crypto(args.data))
     write(args.out / "sp500_daily.csv", ["date", "SPX"], sp500(args.data))
     write(args.out / "implied_levels.csv", ["time", "asset", "spot", "volatility"], levels(args.data))
+    write(args.out / "marks_2026-02.csv", ["instrument", "mark_0", "mark_1", "mark_2"], marks(args.data))
     sys.exit(check(args.out))
 
 
@@ -78,6 +80,55 @@ def levels(data):
         seen.add((time.date(), coin))
         spot = sorted(float(row["index"]) for row in slices)[len(slices) // 2]
         yield [time.strftime("%Y-%m-%dT%H:%M:%SZ"), coin, rounded(spot, COIN_DIGITS), rounded(level, 4)]
+
+
+def marks(data):
+    """Marks of the listed BTC and ETH instruments of scenarios/nightly at three snapshots, in USD: an option's coin mark
+    times the index, the forward of a future, the index of a perpetual and of spot. An option that has expired in between
+    keeps its payoff in coins, by the hourly close at its expiry."""
+    chains = [{row["instrument"]: row for row in rows(data / f"deribit_chains/chain_{stamp}.csv.gz")}
+              for stamp in MARK_SNAPSHOTS]
+    index = [{coin: median(float(row["index"]) for row in chain.values() if row["ccy"] == coin) for coin in ("BTC", "ETH")}
+             for chain in chains]
+    forwards = [{} for _ in chains]
+    for known, chain in zip(forwards, chains):
+        for row in chain.values():
+            known.setdefault((row["ccy"], row["expiry_utc"]), []).append(float(row["forward"]))
+    hourly = {row["time_utc"]: row for row in rows(data / "crypto_hourly/hourly_close.csv.gz")}
+    expiries = {name.split("-")[1]: row["expiry_utc"] for chain in chains for name, row in chain.items()}
+    held = {row["instrument"] for row in rows(Path(__file__).resolve().parent.parent / "nightly/positions.csv")} | {"BTC", "ETH"}
+    for name in sorted(held):
+        coin = name[:3]
+        if coin not in ("BTC", "ETH") or (len(name) > 3 and not name[3] in "-_"):
+            continue
+        values = []
+        for at, chain in enumerate(chains):
+            if name == coin or name.endswith("PERPETUAL"):
+                value = index[at][coin]
+            elif name.count("-") == 1:
+                value = median(forwards[at].get((coin, expiries[name.split("-")[1]]), [float("nan")]))
+            elif name.replace("_USDC", "") in chain:
+                value = float(chain[name.replace("_USDC", "")]["mark"]) * index[at][coin]
+            else:
+                value = expired(name, expiries[name.split("-")[1]], hourly, at) * index[at][coin]
+            values.append(rounded(value, 6) if value else "0")
+        yield [name, *values]
+
+
+def expired(name, expiry, hourly, at):
+    """Payoff in coins; a hourly bar is stamped at its open."""
+    coin, _, strike, kind = name.replace("_USDC", "").split("-")
+    when = dt.datetime.strptime(expiry, "%Y-%m-%d %H:%M")
+    if when >= dt.datetime.strptime(MARK_SNAPSHOTS[at], "%Y%m%dT%H%M%SZ"):
+        raise ValueError(f"{name} has not expired and is not quoted")
+    settled = float(hourly[(when - dt.timedelta(hours=1)).strftime("%Y-%m-%d %H:%M")][coin])
+    payoff = settled - float(strike) if kind == "C" else float(strike) - settled
+    return max(payoff, 0.0) / settled
+
+
+def median(values):
+    ordered = sorted(values)
+    return ordered[len(ordered) // 2]
 
 
 def interpolated(slices):

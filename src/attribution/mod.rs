@@ -11,13 +11,14 @@ use crate::instrument::{Kind, UnitValue};
 use crate::portfolio::{Holding, Portfolio};
 use crate::risk::{Component, ComponentSums, TailEstimate, TailPaths, TailSize};
 use crate::scenario::{Precision, Selection};
+use crate::units::Confidence;
 
 /// Worst paths of an account.
 pub const WORST_PATHS: usize = 10;
 /// Positions named for each worst path: those that lost most.
 pub const WORST_POSITIONS: usize = 5;
 /// Tail paths held at a time, in 16 bytes each with room to sort: 512 MiB at most.
-const MAX_TAIL_PATHS: u64 = 1 << 24;
+pub const MAX_TAIL_PATHS: u64 = 1 << 24;
 
 /// What one account's losses are made of. Money in the reporting currency, losses positive.
 #[derive(Clone, Debug)]
@@ -119,17 +120,30 @@ pub struct Attributing<'a> {
 }
 
 impl Attributing<'_> {
-    /// The attribution of every account that is selected, in the order of the accounts.
-    pub fn attribute(&self, selection: &Selection) -> Result<Vec<Option<Attribution>>, EngineFault> {
+    /// The attribution of every account that is selected, in the order of the accounts, or why it has
+    /// none. Accounts without figures are left out. `progress` hears how many paths of how many are
+    /// done.
+    pub fn attribute(
+        &self,
+        selection: &Selection,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Vec<Option<Result<Attribution, String>>>, EngineFault> {
         let levels = self.job.levels.len();
-        let shortfall = |account: usize| self.estimates[account * levels].expected_shortfall;
-        let selected = selection.accounts(self.portfolio, shortfall);
+        let is_known = |account: usize| {
+            let figures = &self.estimates[account * levels..(account + 1) * levels];
+            figures.iter().all(|figure| figure.expected_shortfall.is_finite())
+        };
+        let shortfall = |account: usize| match is_known(account) {
+            true => self.estimates[account * levels].expected_shortfall,
+            false => f64::NEG_INFINITY,
+        };
+        let mut selected = selection.accounts(self.portfolio, shortfall);
+        selected.retain(|&account| is_known(account));
         let mut all = vec![None; self.portfolio.accounts.len()];
         if selected.is_empty() {
             return Ok(all);
         }
-        let mass: f64 = self.job.levels.iter().map(|l| self.paths as f64 * l.confidence.tail() + 1.0).sum();
-        let mass = mass.ceil() as u64;
+        let mass = tail_paths(self.job.levels.iter().map(|level| level.confidence), self.paths);
         if mass > MAX_TAIL_PATHS {
             return Err(EngineFault::TooLarge {
                 what: "the attribution of one account's tails".to_owned(),
@@ -138,38 +152,43 @@ impl Attributing<'_> {
                 next: "take fewer paths, a higher confidence or no attribution".to_owned(),
             });
         }
-        for accounts in selected.chunks((MAX_TAIL_PATHS / mass) as usize) {
-            for (&account, tails) in accounts.iter().zip(self.tails(accounts)?) {
-                all[account] = Some(self.account(account, &tails));
+        let turns = selected.chunks((MAX_TAIL_PATHS / mass) as usize);
+        let of = turns.len() as u64 * self.paths;
+        for (turn, accounts) in turns.enumerate() {
+            let before = turn as u64 * self.paths;
+            let tails = self.tails(accounts, &mut |done| progress(before + done, of));
+            for (&account, tails) in accounts.iter().zip(tails) {
+                all[account] = Some(match tails {
+                    Some(tails) => Ok(self.account(account, &tails)),
+                    None => Err("its tail has too few losses that are numbers".to_owned()),
+                });
             }
         }
         Ok(all)
     }
 
-    /// Tails of some accounts, `[account][level]`.
-    fn tails(&self, accounts: &[usize]) -> Result<Vec<Vec<TailPaths>>, EngineFault> {
+    /// Tails of some accounts by level; `None` where there are none.
+    fn tails(&self, accounts: &[usize], progress: &mut dyn FnMut(u64)) -> Vec<Option<Vec<TailPaths>>> {
         let levels = self.job.levels.len();
         let engine = CpuEngine::new(self.precision);
         let job = self.job.for_accounts(accounts).with_held_rows();
         let floor =
             |account: usize| self.estimates[account * levels..(account + 1) * levels].iter().map(floor_below);
         let floors: Vec<f64> = accounts.iter().flat_map(|&account| floor(account)).collect();
-        let mut found = engine.tail_paths(&job, &floors, self.paths);
+        let mut found = engine.tail_paths(&job, &floors, self.paths, progress);
         let is_missed =
             |index: &usize| found[index * levels..(index + 1) * levels].iter().any(Option::is_none);
         let missed: Vec<usize> = (0..accounts.len()).filter(is_missed).collect();
         if !missed.is_empty() {
             let job = job.for_accounts(&missed).with_held_rows();
             let floors = vec![f64::NEG_INFINITY; missed.len() * levels];
-            let mut again = engine.tail_paths(&job, &floors, self.paths).into_iter();
+            let mut again = engine.tail_paths(&job, &floors, self.paths, progress).into_iter();
             for index in missed {
                 found[index * levels..(index + 1) * levels].fill_with(|| again.next().flatten());
             }
         }
-        let whole = found.into_iter().collect::<Option<Vec<TailPaths>>>();
-        let whole = whole
-            .ok_or_else(|| EngineFault::Device("a tail has too few losses that are numbers".to_owned()))?;
-        Ok(whole.chunks(levels).map(<[TailPaths]>::to_vec).collect())
+        let mut found = found.into_iter();
+        accounts.iter().map(|_| found.by_ref().take(levels).collect()).collect()
     }
 
     /// The attribution of an account whose tails, one for each level, are known.
@@ -286,6 +305,11 @@ impl Attributing<'_> {
             };
         tail.paths.iter().zip(&sums.worst).map(of_path).collect()
     }
+}
+
+/// Paths of an account's tails at all levels that an attribution holds.
+pub fn tail_paths(levels: impl Iterator<Item = Confidence>, paths: u64) -> u64 {
+    levels.map(|confidence| (paths as f64 * confidence.tail() + 1.0).ceil() as u64).sum()
 }
 
 /// A loss surely below the exact order's Value at Risk of the same paths, whose estimate is

@@ -1,3 +1,64 @@
-//! Would the margin have covered what then happened? Models walked through real history.
+//! Would the margin have covered what then happened? Models walked through real history, each day on
+//! the past alone.
 
+pub mod book;
+pub mod config;
+pub mod model;
+pub mod predict;
+pub mod report;
 pub mod statistics;
+pub mod summary;
+pub mod tune;
+pub mod walk;
+
+pub use config::{Backtest, read};
+
+use serde::Serialize;
+
+use self::summary::{CrisisLine, Summary};
+use self::walk::Track;
+
+/// Everything that a backtest found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Outcome {
+    /// Its name.
+    pub name: String,
+    /// Confidence of VaR and ES.
+    pub confidence: f64,
+    /// Steps that a forecast sees.
+    pub lookback: usize,
+    /// A line for each book and model.
+    pub summaries: Vec<Summary>,
+    /// A line for each crisis, book and model.
+    pub crises: Vec<CrisisLine>,
+    /// Books and models without a single day, in words.
+    pub empty: Vec<String>,
+    /// What the history lacks.
+    pub notes: Vec<String>,
+    /// Every day.
+    #[serde(skip)]
+    pub tracks: Vec<Track>,
+}
+
+/// Runs a backtest. `monitor` hears what is being done.
+pub fn run(backtest: &Backtest, monitor: &mut dyn FnMut(&str)) -> Outcome {
+    let tracks = walk::walk(backtest, monitor);
+    monitor("statistics");
+    let summaries = tracks.iter().filter_map(|track| summary::summarise(backtest, track)).collect();
+    let crises = backtest
+        .crises
+        .iter()
+        .flat_map(|crisis| tracks.iter().filter_map(|track| summary::crisis_line(crisis, track)))
+        .collect();
+    let empty = tracks.iter().filter(|track| track.days.is_empty());
+    Outcome {
+        name: backtest.name.clone(),
+        confidence: backtest.confidence.get(),
+        lookback: backtest.lookback,
+        summaries,
+        crises,
+        empty: empty.map(|track| format!("{} under {}", track.book, track.model.name())).collect(),
+        notes: backtest.history.notes.0.clone(),
+        tracks,
+    }
+}

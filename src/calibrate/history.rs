@@ -17,10 +17,13 @@ use crate::units::DAYS_PER_YEAR;
 const TIME_COLUMNS: [&str; 3] = ["date", "time", "time_utc"];
 /// Fewest prices of an asset.
 const LEAST_PRICES: usize = 30;
+/// Most prices of an asset: a century of hours.
+const MOST_PRICES: usize = 900_000;
 /// A step longer than so many usual ones is a gap, whose return is left out.
 const GAP_STEPS: f64 = 1.5;
-/// The same for a series that rests at weekends: holidays around one.
-const WEEKDAY_GAP_SECONDS: i64 = 5 * 86_400;
+/// The same for a series that rests at weekends: closures of an exchange have lasted twelve days, and
+/// whoever held through one bore its return.
+const WEEKDAY_GAP_SECONDS: i64 = 14 * 86_400;
 const DAY_SECONDS: i64 = 86_400;
 const HOUR_SECONDS: i64 = 3_600;
 
@@ -79,6 +82,9 @@ pub fn read(files: &[impl AsRef<Path>]) -> Result<History, Faults> {
     for (name, prices) in &series {
         if prices.len() < LEAST_PRICES {
             faults.push(whole_file(first, format!("{} prices of {name}", prices.len()), "at least 30"));
+        }
+        if prices.len() > MOST_PRICES {
+            faults.push(whole_file(first, format!("{} prices of {name}", prices.len()), "at most 900000"));
         }
     }
     let steps: Vec<i64> = series.iter().map(|(_, prices)| usual_step(prices)).collect();

@@ -10,6 +10,7 @@ pub mod chain;
 pub mod ewma;
 pub mod garch;
 pub mod goodness;
+pub mod har;
 pub mod history;
 pub mod joint;
 pub mod jump_test;

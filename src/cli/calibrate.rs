@@ -23,6 +23,9 @@ pub struct Arguments {
     /// The market file to write; its tables are written beside it
     #[arg(long, value_name = "FILE.yaml")]
     pub out: PathBuf,
+    /// Replace an earlier market file and its tables
+    #[arg(long)]
+    pub force: bool,
     /// Option quotes: asset,expiry,strike,forward,bid_volatility,ask_volatility[,spot][,kind]
     #[arg(long, value_name = "FILE")]
     pub chain: Option<PathBuf>,
@@ -86,6 +89,10 @@ fn decay(text: &str) -> Result<f64, String> {
 
 /// Calibrates and writes.
 pub fn calibrate(arguments: &Arguments) -> Result<(), Failure> {
+    if arguments.out.exists() && !arguments.force {
+        let out = arguments.out.display();
+        return Err(Failure::Usage(format!("{out} exists; name another file, or add --force")));
+    }
     let history = history::read(&arguments.histories)?;
     let options = Options {
         as_of: arguments.as_of,

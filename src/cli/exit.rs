@@ -60,6 +60,9 @@ pub enum Failure {
     /// The input files are well-formed, but nothing can be computed from them.
     #[error("{0}")]
     Data(String),
+    /// Everything was written, but some accounts have no figures.
+    #[error("{0}")]
+    Incomplete(String),
     /// The device did not do it.
     #[error("{0}")]
     Engine(#[from] EngineFault),
@@ -105,7 +108,7 @@ impl Failure {
     fn code(&self) -> u8 {
         match self {
             Self::Usage(_) => USAGE,
-            Self::Input(_) | Self::Data(_) => BAD_DATA,
+            Self::Input(_) | Self::Data(_) | Self::Incomplete(_) => BAD_DATA,
             Self::Engine(EngineFault::NoDevice(_) | EngineFault::TooLarge { .. }) => NO_DEVICE,
             Self::Engine(_) => TRY_AGAIN,
             Self::Folder(_) | Self::Io(_) | Self::Store(StoreFault::Io { .. }) => IO,

@@ -103,8 +103,8 @@ impl Threshold {
         }
     }
 
-    /// Lines that name what is breached; empty where nothing is. A case without a result cannot
-    /// be said to hold, so it counts as a breach.
+    /// Lines that name what is breached; empty where nothing is. A case or an account without a
+    /// result cannot be said to hold, so it counts as a breach.
     fn breaches(&self, document: &Document) -> Vec<String> {
         let selected = |case: &&CaseResult| match &self.case {
             Selector::Any => true,
@@ -114,6 +114,9 @@ impl Threshold {
         for case in document.cases.iter().filter(selected) {
             if let Some(reason) = &case.failure {
                 lines.push(format!("{}: no result ({reason})", case.name));
+            }
+            for failed in &case.failed_accounts {
+                lines.push(format!("{}: {}: no result ({})", case.name, failed.account, failed.reason));
             }
             for account in &case.accounts {
                 let value = self.field.of(account);

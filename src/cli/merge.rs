@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use shortfall::report::Folder;
 use shortfall::run;
-use shortfall::scenario::DeviceChoice;
+use shortfall::scenario::{DeviceChoice, Selection};
 use shortfall::shard::Shards;
 
 use super::exit::{Failure, exit_codes};
@@ -27,6 +27,9 @@ pub struct Arguments {
     /// The scenario, where it does not lie where it was planned
     #[arg(long, value_name = "FILE")]
     pub scenario: Option<PathBuf>,
+    /// Accounts whose margin is taken apart, instead of those of the plan; see `shortfall run`
+    #[arg(long, value_name = "ACCOUNTS", value_parser = overrides::selection, allow_hyphen_values = true)]
+    pub attribution: Option<Selection>,
     /// Exit with code 10 if an account breaches a threshold, as in `shortfall run`; may be repeated
     #[arg(long, value_name = "EXPRESSION", allow_hyphen_values = true)]
     pub fail_if: Vec<Threshold>,
@@ -50,6 +53,9 @@ Examples:
   shortfall merge work --out results/today
   shortfall merge work --quiet --fail-if 'health < 1' || alert
 
+Tails are taken apart here, not in the shards: --attribution, or what was planned, simulates the
+tail paths of the selected accounts again.
+
 Missing shards are named (code 75). Shards of other inputs, another seed or version, and damaged
 ones are refused and named (code 65).
 
@@ -60,7 +66,8 @@ ones are refused and named (code 65).
 /// Merges it.
 pub fn merge(arguments: &Arguments) -> Result<(), Failure> {
     let reporting = Reporting { fail_if: &arguments.fail_if, json: arguments.json, quiet: arguments.quiet };
-    let (plan, scenario, started) = plan::planned(&arguments.folder, arguments.scenario.as_ref())?;
+    let (plan, mut scenario, started) = plan::planned(&arguments.folder, arguments.scenario.as_ref())?;
+    overrides::select(&mut scenario, arguments.attribution.as_ref())?;
     reporting.check(&scenario)?;
     let folder = arguments.out.as_ref().map(|place| Folder::check(place, arguments.force)).transpose()?;
     let mut shards = Shards::open(&arguments.folder, &plan)?;

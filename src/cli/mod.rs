@@ -1,7 +1,9 @@
 //! The command line: one file per subcommand; the only reader of arguments and environment.
 
+mod backtest;
 mod bench;
 mod calibrate;
+mod compare;
 mod completions;
 mod device;
 mod devices;
@@ -17,11 +19,13 @@ mod oracle;
 mod output;
 mod overrides;
 mod plan;
+mod predict;
 mod procyclicality;
 mod progress;
 mod run;
 mod serve;
 mod shard;
+mod tune;
 mod validate;
 mod whatif;
 
@@ -61,7 +65,11 @@ pub enum Command {
     Shard(shard::Arguments),
     Merge(merge::Arguments),
     Calibrate(calibrate::Arguments),
+    Backtest(backtest::Arguments),
+    Tune(tune::Arguments),
+    Predict(predict::Arguments),
     Margin(margin::Arguments),
+    Compare(compare::Arguments),
     Generate(generate::Arguments),
     Liquidation(liquidation::Arguments),
     Oracle(oracle::Arguments),
@@ -93,8 +101,12 @@ pub fn perform(command: Command) -> Result<(), Failure> {
         Command::Plan(arguments) => plan::plan(&arguments),
         Command::Shard(arguments) => shard::shard(&arguments),
         Command::Merge(arguments) => merge::merge(&arguments),
+        Command::Predict(arguments) => predict::predict(&arguments),
+        Command::Tune(arguments) => tune::tune(&arguments),
+        Command::Backtest(arguments) => backtest::backtest(&arguments),
         Command::Calibrate(arguments) => calibrate::calibrate(&arguments),
         Command::Margin(arguments) => margin::margin(&arguments),
+        Command::Compare(arguments) => compare::compare(&arguments),
         Command::Generate(arguments) => generate::generate(&arguments),
         Command::Liquidation(arguments) => liquidation::liquidation(&arguments),
         Command::Oracle(arguments) => oracle::oracle(&arguments),

@@ -37,12 +37,7 @@ pub struct Overrides {
 impl Overrides {
     /// Changes a checked scenario.
     pub fn apply(&self, scenario: &mut Scenario) -> Result<(), Failure> {
-        if let Some(selection) = &self.attribution {
-            if let Some(name) = selection.unknown(&scenario.portfolio) {
-                return Err(Failure::Usage(format!("--attribution {name}: no such account")));
-            }
-            scenario.attribution = selection.clone();
-        }
+        select(scenario, self.attribution.as_ref())?;
         let simulation = &mut scenario.simulation;
         simulation.paths = self.paths.unwrap_or(simulation.paths);
         simulation.seed = self.seed.unwrap_or(simulation.seed);
@@ -61,6 +56,16 @@ impl Overrides {
         }
         Ok(())
     }
+}
+
+/// Takes another selection of accounts to attribute, if there is one.
+pub fn select(scenario: &mut Scenario, selection: Option<&Selection>) -> Result<(), Failure> {
+    let Some(selection) = selection else { return Ok(()) };
+    if let Some(name) = selection.unknown(&scenario.portfolio) {
+        return Err(Failure::Usage(format!("--attribution {name}: no such account")));
+    }
+    scenario.attribution = selection.clone();
+    Ok(())
 }
 
 /// Keeps the named stresses; the base case always runs, and so do stresses that the margin rules
@@ -102,7 +107,8 @@ pub fn device(text: &str) -> Result<DeviceChoice, String> {
     DeviceChoice::parse(text).ok_or_else(|| format!("expected {}", scenario::DEVICE))
 }
 
-fn selection(text: &str) -> Result<Selection, String> {
+/// Reads `--attribution`.
+pub fn selection(text: &str) -> Result<Selection, String> {
     Selection::parse(text).ok_or_else(|| format!("expected {SELECTION}"))
 }
 

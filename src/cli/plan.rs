@@ -8,7 +8,7 @@ use shortfall::engine::gpu::shaders_blake3;
 use shortfall::plan::{Bytes, Memory};
 use shortfall::report::manifest::Started;
 use shortfall::run;
-use shortfall::scenario::{self, Precision, Scenario};
+use shortfall::scenario::{self, Precision, Scenario, Selection};
 use shortfall::shard::{self, By, Part, Plan, PlanFault, Settings};
 
 use super::exit::{Failure, exit_codes};
@@ -76,6 +76,7 @@ pub fn plan(arguments: &Arguments) -> Result<(), Failure> {
             seed: simulation.seed,
             steps: simulation.steps,
             precision: simulation.precision.to_string(),
+            attribution: scenario.attribution.to_string(),
         },
         by: arguments.by,
         cases: (0..run::case_count(&scenario))
@@ -95,7 +96,8 @@ pub fn planned(
 ) -> Result<(Plan, Scenario, Started), Failure> {
     let plan = Plan::read(folder)?;
     let mut scenario = scenario::read(elsewhere.unwrap_or(&plan.scenario))?;
-    let Settings { paths, seed, steps, precision } = &plan.settings;
+    let Settings { paths, seed, steps, precision, attribution } = &plan.settings;
+    overrides::select(&mut scenario, Selection::parse(attribution).as_ref())?;
     scenario.simulation.paths = *paths;
     scenario.simulation.seed = *seed;
     scenario.simulation.steps = *steps;

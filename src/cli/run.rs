@@ -9,6 +9,7 @@ use shortfall::engine::gpu::shaders_blake3;
 use shortfall::plan::{Bytes, Memory};
 use shortfall::report::manifest::Started;
 use shortfall::report::{Document, Folder, text};
+use shortfall::risk::FEW_TAIL_PATHS;
 use shortfall::run::{self, Outcome, RunFault, StoreFault};
 use shortfall::scenario::{self, Scenario};
 use shortfall::shard::{self, Checkpoints, Identity, Part};
@@ -114,7 +115,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut outcome = outcome.map_err(|fault| resumable(fault, arguments))?;
     outcome.planned_peak_memory_bytes = memory.peak();
     let result = reporting.report(&scenario, &outcome, started, folder);
-    if let (Some(checkpoints), Ok(()) | Err(Failure::Breached(_))) = (checkpoints, &result) {
+    if let (Some(checkpoints), Ok(()) | Err(Failure::Breached(_) | Failure::Incomplete(_))) =
+        (checkpoints, &result)
+    {
         checkpoints.remove()?;
     }
     result
@@ -235,7 +238,22 @@ impl Reporting<'_> {
         } else if !self.quiet {
             output::print(&text::render(&document, output::style()))?;
         }
-        fail_if::judge(self.fail_if, &document)
+        fail_if::judge(self.fail_if, &document)?;
+        incomplete(&document)
+    }
+}
+
+/// A base case without the figures of some accounts is no success, although all others are there.
+fn incomplete(document: &Document) -> Result<(), Failure> {
+    let failed = document.cases.first().map_or(&[][..], |case| &case.failed_accounts);
+    match failed.first() {
+        None => Ok(()),
+        Some(first) => Err(Failure::Incomplete(format!(
+            "{} of the accounts have no result in the base case, such as {}: {}",
+            failed.len(),
+            first.account,
+            first.reason
+        ))),
     }
 }
 
@@ -245,9 +263,6 @@ fn read(arguments: &Arguments) -> Result<Scenario, Failure> {
     overrides::keep_cases(&mut scenario, &arguments.cases)?;
     Ok(scenario)
 }
-
-/// Paths in a tail below which its standard errors are themselves guesses.
-const FEW_TAIL_PATHS: f64 = 10.0;
 
 /// Says so where a run has too few paths to know its own errors.
 fn warn_of_thin_tails(scenario: &Scenario) {
@@ -260,5 +275,46 @@ fn warn_of_thin_tails(scenario: &Scenario) {
             scenario.simulation.paths,
             (FEW_TAIL_PATHS / thinnest).round()
         ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shortfall::engine::cpu::CpuEngine;
+    use shortfall::run::{FailedAccount, Silent};
+    use shortfall::scenario::Precision;
+
+    use super::*;
+
+    /// An account without figures is no success, wherever its absence can be seen.
+    #[test]
+    fn an_account_without_figures_is_told() {
+        let mut scenario = scenario::read(Path::new("scenarios/quickstart.yaml")).unwrap();
+        scenario.simulation.paths = 512;
+        let mut outcome = run::run(&scenario, &mut CpuEngine::new(Precision::F32), &mut Silent).unwrap();
+        let report = |outcome: &Outcome, fail_if: &[Threshold]| {
+            let reporting = Reporting { fail_if, json: false, quiet: true };
+            reporting.report(&scenario, outcome, Started::now(&scenario).unwrap(), None)
+        };
+        let never = ["equity < -1e30".parse::<Threshold>().unwrap()];
+        assert!(report(&outcome, &never).is_ok());
+        let failed = outcome.cases[0].accounts.as_mut().unwrap().remove(2).account;
+        outcome.cases[0].failed.push(FailedAccount { account: failed, reason: "no bracket".to_owned() });
+        let name = &scenario.portfolio.accounts[failed].name;
+        match report(&outcome, &[]) {
+            Err(Failure::Incomplete(text)) => {
+                assert!(text.contains(name) && text.contains("no bracket"), "{text}")
+            }
+            other => panic!("{other:?}"),
+        }
+        match report(&outcome, &never) {
+            Err(Failure::Breached(text)) => assert!(text.contains(name), "{text}"),
+            other => panic!("{other:?}"),
+        }
+        let manifest = Started::now(&scenario).unwrap().finish(&scenario, &outcome, None);
+        let document = Document::new(&scenario, &outcome, manifest);
+        assert_eq!(document.cases[0].failed_accounts[0].account, *name);
+        let table = text::render(&document, text::Style { width: 160, colour: false });
+        assert!(table.contains(&format!("  {name}: no result, no bracket\n")), "{table}");
     }
 }

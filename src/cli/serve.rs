@@ -62,6 +62,10 @@ pub enum LogLevel {
     Debug,
 }
 
+/// Memory of the cube, the factors and the accounts' losses where the scenario sets no limit: a question
+/// may bring instruments, which stay.
+const MEMORY_LIMIT_BYTES: u64 = 8 << 30;
+
 const AFTER_HELP: &str = concat!(
     "\
 Examples:
@@ -87,7 +91,8 @@ fn at_once(text: &str) -> Result<usize, String> {
 pub fn serve(arguments: &Arguments) -> Result<(), Failure> {
     let mut served = config::read(&arguments.scenario)?;
     arguments.overrides.apply(&mut served.scenario)?;
-    let options = options(arguments, &served)?;
+    served.config.memory_limit.get_or_insert(MEMORY_LIMIT_BYTES);
+    let options = options(arguments, &served);
     log_to_standard_error(arguments.log_level);
     let accounts = served.accounts.len();
     output::say(&format!("{}: margining {accounts} accounts …", served.scenario.name));
@@ -99,7 +104,7 @@ pub fn serve(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 /// The command line before the file.
-fn options(arguments: &Arguments, served: &Served) -> Result<Options, Failure> {
+fn options(arguments: &Arguments, served: &Served) -> Options {
     let config = &served.config;
     let tls = arguments.tls_certificate.clone().zip(arguments.tls_key.clone()).or_else(|| config.tls.clone());
     let limits = Limits {
@@ -108,18 +113,13 @@ fn options(arguments: &Arguments, served: &Served) -> Result<Options, Failure> {
         waiting: arguments.waiting,
         ..Limits::default()
     };
-    Ok(Options {
-        bind: match arguments.bind {
-            Some(bind) => bind,
-            None => config.listen.parse().map_err(|_| {
-                Failure::Data(format!("service.listen: found `{}`; expected ADDRESS:PORT", config.listen))
-            })?,
-        },
+    Options {
+        bind: arguments.bind.unwrap_or(config.listen),
         hosts: arguments.hosts.clone(),
         keys: arguments.keys.clone().or_else(|| config.keys.clone()),
         tls: tls.map(|(certificate, key)| TlsFiles { certificate, key }),
         limits,
-    })
+    }
 }
 
 fn log_to_standard_error(level: LogLevel) {

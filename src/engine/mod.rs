@@ -111,18 +111,19 @@ pub struct DeviceReport {
 }
 
 impl DeviceReport {
-    /// Several devices that made one result: each of them once, joined by ` + `.
+    /// Several devices that made one result, joined by ` + `; what neighbours share stands once, but
+    /// every device's name does.
     pub fn joined(reports: &[Self]) -> Self {
-        let join = |field: fn(&Self) -> &str| {
-            let mut all: Vec<&str> = reports.iter().map(field).collect();
-            all.dedup();
-            all.join(" + ")
+        let all = |field: fn(&Self) -> &str| reports.iter().map(field).collect::<Vec<&str>>();
+        let join = |mut texts: Vec<&str>| {
+            texts.dedup();
+            texts.join(" + ")
         };
         Self {
-            engine: join(|report| &report.engine),
-            name: join(|report| &report.name),
-            detail: join(|report| &report.detail),
-            reason: join(|report| &report.reason),
+            engine: join(all(|report| &report.engine)),
+            name: all(|report| &report.name).join(" + "),
+            detail: join(all(|report| &report.detail)),
+            reason: join(all(|report| &report.reason)),
         }
     }
 }

@@ -11,8 +11,8 @@ use super::attribution::{AttributionResult, WorstPathResult};
 use super::manifest::Manifest;
 use crate::engine::{DeviceReport, Driver};
 use crate::margin::{Level, Lines, State, Version};
-use crate::risk::TailEstimate;
-use crate::run::{AccountCase, Case, Outcome};
+use crate::risk::{FEW_TAIL_PATHS, TailEstimate};
+use crate::run::{AccountCase, Case, FailedAccount, Outcome};
 use crate::scenario::Scenario;
 
 /// Name of the document's form.
@@ -95,6 +95,17 @@ pub struct CaseResult {
     pub totals: Totals,
     /// Accounts in the order of their names.
     pub accounts: Vec<AccountResult>,
+    /// Accounts without figures, which are in no sum; empty where all have some.
+    pub failed_accounts: Vec<FailedAccountResult>,
+}
+
+/// An account without figures.
+#[derive(Clone, Debug, Serialize)]
+pub struct FailedAccountResult {
+    /// Its name.
+    pub account: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// Sums over the accounts of a case.
@@ -166,6 +177,10 @@ pub struct TailResult {
     pub confidence: f64,
     /// Days over which the book is carried.
     pub horizon_days: f64,
+    /// Paths in the tail: `paths (1 - confidence)`.
+    pub tail_paths: f64,
+    /// Whether these are so few (below 10) that the standard errors are too small.
+    pub few_tail_paths: bool,
     /// Mean loss of the tail.
     pub expected_shortfall: f64,
     /// Standard error of the Expected Shortfall.
@@ -250,6 +265,10 @@ impl LevelResult {
 impl CaseResult {
     fn new(scenario: &Scenario, levels: &Levels, case: &Case) -> Self {
         let accounts: &[AccountCase] = case.accounts.as_deref().unwrap_or_default();
+        let failed = |failed: &FailedAccount| FailedAccountResult {
+            account: scenario.portfolio.accounts[failed.account].name.clone(),
+            reason: failed.reason.clone(),
+        };
         Self {
             name: case.name.clone(),
             paths: case.paths,
@@ -259,6 +278,7 @@ impl CaseResult {
             failure: case.accounts.as_ref().err().cloned(),
             totals: Totals::of(accounts),
             accounts: accounts.iter().map(|a| AccountResult::new(scenario, levels, a)).collect(),
+            failed_accounts: case.failed.iter().map(failed).collect(),
         }
     }
 }
@@ -331,7 +351,11 @@ impl TailResult {
     /// An estimate at its level.
     pub fn new(level: &LevelResult, tail: &TailEstimate) -> Self {
         let reach = NORMAL_95 * tail.expected_shortfall_error;
+        // Rounded as a person reads it: 0.99 leaves 0.010000000000000009.
+        let tail_paths = (tail.paths as f64 * (1.0 - level.confidence) * 1e6).round() / 1e6;
         Self {
+            tail_paths,
+            few_tail_paths: tail_paths < FEW_TAIL_PATHS,
             confidence: level.confidence,
             horizon_days: level.horizon_days,
             expected_shortfall: tail.expected_shortfall,

@@ -31,6 +31,8 @@ macro_rules! tail_columns {
             &account.$level
         }
         [
+            number(concat!($prefix, "_tail_paths"), |a| finite(tail(a).tail_paths)),
+            text(concat!($prefix, "_few_tail_paths"), |_, a| Some(tail(a).few_tail_paths.to_string())),
             number(concat!($prefix, "_expected_shortfall"), |a| finite(tail(a).expected_shortfall)),
             number(concat!($prefix, "_standard_error"), |a| finite(tail(a).standard_error)),
             number(concat!($prefix, "_confidence_interval_95_low"), |a| {

@@ -1,6 +1,6 @@
 //! One book under one rulebook, for a person and as JSON.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::number::{decimals, grouped};
 use crate::rulebook::{Book, ComponentResult, LEVEL_WORDS, MarginResult, Rulebook, ScanTable};
@@ -26,8 +26,9 @@ pub fn json(rulebook: &Rulebook, book: &Book, result: &MarginResult) -> String {
 }
 
 fn component(component: &ComponentResult) -> Value {
-    let parts: Map<String, Value> =
-        component.parts.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+    // A list: several positions may have one name.
+    let parts: Vec<Value> =
+        component.parts.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
     let mut document = json!({
         "name": component.name,
         "note": component.note,

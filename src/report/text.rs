@@ -1,13 +1,16 @@
 //! The table for people: every case with its neediest accounts first, then all cases together.
 
-use super::document::{AccountResult, CaseResult, Document, DriverResult, TailResult};
+use super::document::{AccountResult, CaseResult, Document, DriverResult, FailedAccountResult, TailResult};
 use super::number::{count, decimals, grouped};
 use crate::margin::{Line, Version};
+use crate::risk::FEW_TAIL_PATHS;
 
 /// Accounts of a case that are shown; the rest is in the files.
 pub const SHOWN_ACCOUNTS: usize = 60;
 /// Longer names of accounts are cut.
 const NAME_WIDTH: usize = 24;
+/// Marks a standard error from too few paths.
+const FEW: &str = "!";
 /// Healths beyond it say only that they are large.
 const LARGE_HEALTH: f64 = 1000.0;
 
@@ -69,11 +72,41 @@ fn render_case(document: &Document, case: &CaseResult, style: Style) -> String {
     let shown = &ranked[..ranked.len().min(SHOWN_ACCOUNTS)];
     let columns = account_columns(document, shown, case.name != "base");
     text.push_str(&lay_out(columns, style));
+    text.push_str(&few_tail_paths(case));
+    text.push_str(&failed_accounts(case));
     if ranked.len() > shown.len() {
         text.push_str(&format!(
             "  … and {} less needy accounts: --out DIR writes all of them, --json prints them\n",
             count((ranked.len() - shown.len()) as u64)
         ));
+    }
+    text
+}
+
+/// What the mark of a standard error from few paths means.
+fn few_tail_paths(case: &CaseResult) -> String {
+    let tails = case.accounts.iter().flat_map(|account| [&account.maintenance, &account.initial]);
+    let Some(few) =
+        tails.filter(|tail| tail.few_tail_paths).min_by(|a, b| a.tail_paths.total_cmp(&b.tail_paths))
+    else {
+        return String::new();
+    };
+    let enough = (case.paths as f64 * FEW_TAIL_PATHS / few.tail_paths).ceil();
+    format!(
+        "  {FEW}: only {} paths in the tail, so its standard errors are too small; use {} paths or more\n",
+        few.tail_paths,
+        count(enough as u64)
+    )
+}
+
+fn failed_accounts(case: &CaseResult) -> String {
+    let shown = case.failed_accounts.iter().take(SHOWN_ACCOUNTS);
+    let line = |failed: &FailedAccountResult| {
+        format!("  {}: no result, {}\n", plain(&failed.account), plain(&failed.reason))
+    };
+    let mut text: String = shown.map(line).collect();
+    if case.failed_accounts.len() > SHOWN_ACCOUNTS {
+        text.push_str(&format!("  … {} accounts without a result in all\n", case.failed_accounts.len()));
     }
     text
 }
@@ -119,8 +152,12 @@ fn account_columns(document: &Document, accounts: &[&AccountResult], stressed: b
         accounts.iter().map(|account| grouped(of(account), decimals)).collect()
     };
     let with_error = |of: &dyn Fn(&TailResult) -> (f64, f64)| -> Vec<String> {
-        let pairs = accounts.iter().map(|account| of(&account.maintenance));
-        align_errors(pairs.map(|(x, e)| (grouped(x, decimals), grouped(e, decimals))).collect())
+        let pair = |tail: &TailResult| {
+            let (figure, error) = of(tail);
+            let mark = if tail.few_tail_paths { FEW } else { "" };
+            (grouped(figure, decimals), format!("{}{mark}", grouped(error, decimals)))
+        };
+        align_errors(accounts.iter().map(|account| pair(&account.maintenance)).collect())
     };
     let level = &document.levels.maintenance;
     let level = format!("{}% {}", percent(level.confidence), days(level.horizon_days));

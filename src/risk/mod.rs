@@ -7,5 +7,5 @@ mod tail_paths;
 
 pub use bracket::{Bracket, largest};
 pub use component::{Component, ComponentSums, TailSize};
-pub use tail::{BINS, Bin, QUANTA_LIMIT, SQUARE_SHIFT, Tail, TailEstimate, TailFault, exact};
+pub use tail::{BINS, Bin, FEW_TAIL_PATHS, QUANTA_LIMIT, SQUARE_SHIFT, Tail, TailEstimate, TailFault, exact};
 pub use tail_paths::{TailCollector, TailPath, TailPaths};

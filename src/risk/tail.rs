@@ -54,12 +54,18 @@ pub struct TailEstimate {
     pub paths: u64,
 }
 
+/// Paths in a tail below which a standard error says too little: it is taken from their own spread,
+/// and few paths of a heavy tail have seldom seen how far it reaches.
+pub const FEW_TAIL_PATHS: f64 = 10.0;
+
 /// Why a tail gives no estimate; the run repairs both by simulating the account again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TailFault {
     /// The VaR lies outside the bracket.
+    #[error("its Value at Risk lies outside of every bracket that was tried")]
     OutsideBracket,
     /// A loss was too large for its quantum.
+    #[error("it has a loss that is too large to be counted")]
     Overflow,
 }
 

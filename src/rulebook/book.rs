@@ -112,6 +112,18 @@ pub enum Kind {
     Collateral(String),
 }
 
+impl Kind {
+    /// Its word in a book, as an index.
+    pub(super) fn word(&self) -> usize {
+        match self {
+            Self::Option { .. } => 0,
+            Self::Future(_) => 1,
+            Self::Perpetual => 2,
+            Self::Collateral(_) => 3,
+        }
+    }
+}
+
 /// Black-76 of one option at its own forward and volatility, discounted, in US dollars.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Greeks {

@@ -5,7 +5,7 @@ use super::formula::{Formula, Quantities};
 use super::scan::{Outcome, Shock};
 use super::symbol::{Given, Level, Shocked, Symbol};
 use super::tree::{ExpiryKind, Tree, Values};
-use super::{Component, Expiry, Position, Reduce, Rulebook, What};
+use super::{Component, Expiry, KIND_WORDS, Position, Reduce, Rulebook, What};
 use crate::closed_form::OptionKind;
 
 /// The unit of what is counted in coins of its underlying.
@@ -83,6 +83,14 @@ pub enum MarginFault {
         /// Of which entity.
         entity: String,
     },
+    /// It has no rules for a kind of position.
+    #[error("no rules for a position of the kind {kind}: {position}")]
+    NotCovered {
+        /// The kind.
+        kind: &'static str,
+        /// Name of the first such position.
+        position: String,
+    },
     /// A formula gives no finite number.
     #[error("{component} is no finite number for {entity}")]
     NotFinite {
@@ -97,9 +105,13 @@ impl Rulebook {
     /// Margins a book.
     ///
     /// # Errors
-    /// Where a parameter has no value for an asset of the book, an input is missing, or a formula
+    /// Where the rulebook has no rules for a position, a parameter has no value for an asset of the book, an input is missing, or a formula
     /// divides by zero.
     pub fn margin(&self, book: &Book) -> Result<MarginResult, MarginFault> {
+        if let Some(position) = book.positions.iter().find(|p| !self.covers.contains(&p.kind.word())) {
+            let kind = KIND_WORDS[position.kind.word()];
+            return Err(MarginFault::NotCovered { kind, position: position.name.clone() });
+        }
         let mut state = State::new(self, book);
         let mut components = Vec::with_capacity(self.components.len());
         for component in &self.components {

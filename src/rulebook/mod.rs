@@ -25,6 +25,9 @@ use jiff::civil::Date;
 
 use formula::{Formula, Rows};
 
+/// Kinds of positions, as books and rulebooks name them.
+const KIND_WORDS: [&str; 4] = ["option", "future", "perpetual", "collateral"];
+
 /// A margin rulebook, checked.
 #[derive(Clone, Debug)]
 pub struct Rulebook {
@@ -41,8 +44,22 @@ pub struct Rulebook {
     inputs: Vec<Input>,
     /// Whether positions pay in the coin where a book does not say.
     inverse: bool,
+    /// Kinds of positions that it has rules for, by their words in [`KIND_WORDS`].
+    covers: Vec<usize>,
     components: Vec<Component>,
     margins: Margins,
+}
+
+impl Rulebook {
+    /// Names of the inputs that a book may give.
+    pub fn inputs(&self) -> Vec<&str> {
+        self.inputs.iter().map(|input| input.name.as_str()).collect()
+    }
+
+    /// The level at which a book gives an input; `None` for a name that is none.
+    pub fn input_level(&self, name: &str) -> Option<Level> {
+        self.inputs.iter().find(|input| input.name == name).map(|input| input.level)
+    }
 }
 
 /// Something that may differ by asset.

@@ -4,7 +4,7 @@ use jiff::civil::Date;
 
 use super::formula::{Formula, Meaning, Rows};
 use super::symbol::{Given, LEVEL_WORDS, LEVELS, Level, Shocked, Symbol};
-use super::{ByAsset, Component, Input, Margins, Reduce, Rulebook, Scan, Scenario, Take, What};
+use super::{ByAsset, Component, Input, KIND_WORDS, Margins, Reduce, Rulebook, Scan, Scenario, Take, What};
 use crate::fault::Faults;
 use crate::units::finite;
 use crate::yaml::{self, At, Document, Mapping};
@@ -29,6 +29,7 @@ fn read_rulebook(m: &Mapping<'_>) -> Option<Rulebook> {
         .required("effective", |at| at.parsed("a date such as 2026-01-15", |text| text.parse::<Date>().ok()));
     let title = m.required("title", |at| at.text().map(str::to_owned));
     let source = m.required("source", |at| at.text().map(str::to_owned));
+    let covers = m.optional("covers", |at| at.list(|at| at.one_of(&KIND_WORDS)));
     let settlement = m.optional("settlement", |at| at.one_of(&SETTLEMENTS));
     let names = Names {
         parameters: m.optional("parameters", |at| by_asset(at, &read_number)).flatten().unwrap_or_default(),
@@ -75,6 +76,7 @@ fn read_rulebook(m: &Mapping<'_>) -> Option<Rulebook> {
         tables,
         inputs,
         inverse: settlement?.is_some_and(|index| SETTLEMENTS[index] == "inverse"),
+        covers: covers?.unwrap_or_else(|| (0..KIND_WORDS.len()).collect()),
         components,
         margins: margins?,
     })

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::book::{Book, Expiry, Inputs, Kind, Position, Underlying};
 use super::read::SETTLEMENTS;
 use super::symbol::Level;
-use super::{Rulebook, What};
+use super::{KIND_WORDS, Rulebook, What};
 use crate::closed_form::OptionKind;
 use crate::fault::Faults;
 use crate::units::{DAYS_PER_YEAR, Years};
@@ -108,7 +108,7 @@ impl Reader<'_> {
 
     fn position(&self, m: &Mapping<'_>, underlyings: &[Underlying]) -> Option<Position> {
         let name = m.optional("name", |at| at.text().map(str::to_owned));
-        let kind = m.required("kind", |at| at.one_of(&["option", "future", "perpetual", "collateral"]));
+        let kind = m.required("kind", |at| at.one_of(&KIND_WORDS));
         let underlying = m.required("underlying", |at| {
             let name = at.text()?;
             let found = underlyings.iter().position(|u| u.name == name);

@@ -1,6 +1,8 @@
 //! Margins of the accounts of a case from their tails.
 
-use super::{Carried, Case, carry, case_market, value_instruments};
+use std::collections::BTreeMap;
+
+use super::{AccountCase, Carried, Case, FailedAccount, carry, case_market, value_instruments};
 use crate::instrument::{Instrument, UnitValue};
 use crate::margin::greeks::{GreeksMargin, Sensitivities};
 use crate::margin::{self, AccountValue, Exposing, Margin, Tails, UnitTail};
@@ -133,8 +135,20 @@ pub(super) fn across_cases(
         let carried = carry(scenario, &market, base_units, &units)?;
         let margining =
             Margining::new(scenario, &market, base_units, &units, &carried.units, &case.asset_tails);
+        // What has no figures in a case that its margin needs has no margin.
+        let known = |references: &Option<References>, account: usize| {
+            references.as_ref().is_none_or(|all| all.contains_key(&account))
+        };
+        accounts.retain(|&AccountCase { account, .. }| {
+            let is_known = known(&stressed, account) && known(&lookback, account);
+            if !is_known {
+                let reason = "it has no figures in a stress that the margin rules need".to_owned();
+                case.failed.push(FailedAccount { account, reason });
+            }
+            is_known
+        });
         for account in accounts {
-            let of = |reference: &Option<Vec<[f64; 2]>>| reference.as_ref().map(|all| all[account.account]);
+            let of = |references: &Option<References>| references.as_ref().map(|all| all[&account.account]);
             let own = [account.maintenance, account.initial];
             let tails = Tails { own, stressed: of(&stressed), lookback: of(&lookback) };
             (account.value, account.margin) = margining.of_index(account.account, &carried, &tails);
@@ -143,13 +157,16 @@ pub(super) fn across_cases(
     Ok(())
 }
 
-/// Expected Shortfalls of every account in a case, `[account][level]`.
-fn reference(cases: &[Case], name: &str) -> Result<Vec<[f64; 2]>, String> {
+/// Expected Shortfalls at each level of the accounts of a case, by account.
+type References = BTreeMap<usize, [f64; 2]>;
+
+fn reference(cases: &[Case], name: &str) -> Result<References, String> {
     let case = cases.iter().find(|case| case.name == name);
     let case = case.ok_or_else(|| format!("the margin rules need the stress `{name}`, which did not run"))?;
     let accounts = case.accounts.as_ref();
     let accounts = accounts.map_err(|reason| {
         format!("the margin rules need the stress `{name}`, which has no result: {reason}")
     })?;
-    Ok(accounts.iter().map(|a| [&a.maintenance, &a.initial].map(|tail| tail.expected_shortfall)).collect())
+    let shortfalls = |a: &AccountCase| [&a.maintenance, &a.initial].map(|tail| tail.expected_shortfall);
+    Ok(accounts.iter().map(|a| (a.account, shortfalls(a))).collect())
 }

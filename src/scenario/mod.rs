@@ -7,7 +7,7 @@ mod selection;
 mod stress;
 
 pub use device::{DEVICE, Device, DeviceChoice};
-pub use read::{MAX_PATHS, MAX_SEED, MAX_STEPS, TOLERANCE, read, read_with, tolerance};
+pub use read::{MAX_PATHS, MAX_SEED, MAX_STEPS, TOLERANCE, read, read_replays, read_with, tolerance};
 pub use selection::{SELECTION, Selection};
 pub use stress::{Replay, Shock, Stress};
 

@@ -275,20 +275,39 @@ fn read_replay(m: &Mapping<'_>, market: &Market, folder: &Path) -> Option<(Repla
         Some(name.to_owned())
     });
     let (file, rows, crisis) = (file?, rows?, crisis?);
+    match replay_of(&rows, &crisis, market) {
+        Ok(replay) => Some((replay, file)),
+        Err(found) => m.at().fault_found(found, "a row for each asset of the market"),
+    }
+}
+
+/// Every crisis of a table of replays, in its order, for the assets of a market.
+pub fn read_replays(path: &Path, market: &Market) -> Result<Vec<Replay>, Faults> {
+    let rows = read_replay_rows(&Table::read(path)?)?;
+    let mut names: Vec<&str> = rows.iter().map(|row| row.crisis.as_str()).collect();
+    names.dedup();
+    let fault = |found| Fault {
+        file: path.display().to_string(),
+        line: 0,
+        column: 0,
+        field: "asset".to_owned(),
+        found,
+        expected: "a row for each asset of the market".to_owned(),
+    };
+    names.iter().map(|name| replay_of(&rows, name, market).map_err(|found| fault(found).into())).collect()
+}
+
+/// One crisis; what is missing where an asset of the market has no row.
+fn replay_of(rows: &[ReplayRow], crisis: &str, market: &Market) -> Result<Replay, String> {
+    let crisis = crisis.to_owned();
     let mut replay = Replay { crisis, log_returns: Vec::new(), volatility_shifts: Vec::new() };
     for asset in &market.assets {
-        match rows.iter().find(|row| row.crisis == replay.crisis && row.asset == asset.name) {
-            Some(row) => {
-                replay.log_returns.push(row.log_return);
-                replay.volatility_shifts.push(row.volatility_shift);
-            }
-            None => {
-                let found = format!("no row of {} for {}", replay.crisis, asset.name);
-                return m.at().fault_found(found, "a row for each asset of the market");
-            }
-        }
+        let row = rows.iter().find(|row| row.crisis == replay.crisis && row.asset == asset.name);
+        let row = row.ok_or_else(|| format!("no row of {} for {}", replay.crisis, asset.name))?;
+        replay.log_returns.push(row.log_return);
+        replay.volatility_shifts.push(row.volatility_shift);
     }
-    Some((replay, file))
+    Ok(replay)
 }
 
 struct ReplayRow {

@@ -1,5 +1,7 @@
 //! Which accounts are attributed.
 
+use std::fmt;
+
 use crate::portfolio::Portfolio;
 use crate::units;
 
@@ -64,6 +66,19 @@ impl Selection {
     }
 }
 
+/// As [`Selection::parse`] reads it.
+impl fmt::Display for Selection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::All => f.write_str("all"),
+            Self::Names(names) => f.write_str(&names.join(",")),
+            Self::Top(count) => write!(f, "top:{count}"),
+            Self::Above(amount) => write!(f, "above:{amount:?}"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,6 +102,7 @@ mod tests {
         ] {
             let selection = Selection::parse(text).unwrap();
             assert_eq!(selection.unknown(&portfolio), None);
+            assert_eq!(Selection::parse(&selection.to_string()), Some(selection.clone()));
             assert_eq!(selection.accounts(&portfolio, shortfall), expected, "{text}");
         }
         for bad in ["", "a,,b", "top:0", "top:x", "above:nan", "above:"] {

@@ -1,5 +1,6 @@
 //! The `service` mapping of a scenario file: what the service keeps, refuses and tells.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ pub struct Config {
     /// Folder of the nightly results, as `shortfall run --out` writes it.
     pub results: Option<PathBuf>,
     /// Where to listen, `127.0.0.1:8080` by default.
-    pub listen: String,
+    pub listen: SocketAddr,
     /// Certificate chain and private key, PEM files.
     pub tls: Option<(PathBuf, PathBuf)>,
     /// File of API keys.
@@ -50,7 +51,7 @@ impl Default for Config {
             warnings: vec![1.5, 1.2, 1.05],
             events_kept: 10_000,
             results: None,
-            listen: "127.0.0.1:8080".to_owned(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             tls: None,
             keys: None,
         }
@@ -116,7 +117,9 @@ fn read_config(m: &Mapping<'_>, folder: &Path) -> Option<Config> {
     });
     let events_kept = m.optional("events_kept", |at| at.integer(1..=1_000_000));
     let results = m.optional("results", path);
-    let listen = m.optional("listen", |at| at.text().map(str::to_owned));
+    let listen = m.optional("listen", |at| {
+        at.parsed("an address and a port, such as 127.0.0.1:8080", |text| text.parse().ok())
+    });
     let tls = m.optional("tls", |at| {
         at.mapping(|m| {
             let certificate = m.required("certificate", path);

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::book::Held;
 use super::{DeskFault, read, write};
 use crate::engine::cpu::{CpuEngine, Factors, Leg, Netted, Pace, Slab};
-use crate::engine::{Job, Pilot, pilot_paths};
+use crate::engine::{EngineFault, Job, Pilot, pilot_paths};
 use crate::instrument::{Instrument, Kind, UnitValue};
 use crate::margin::UnitTail;
 use crate::market::Market;
@@ -247,7 +247,9 @@ impl Cube {
     ) -> Result<Vec<TailEstimate>, DeskFault> {
         let look = |widening: f64| self.look(base, legs, scale, widening, pace);
         let first = look(1.0)?;
-        let (estimates, _) = run::repair(first.len(), first, |_, widening| look(widening))?;
+        let (results, _) = run::repair(first.len(), first, |_, widening| look(widening))?;
+        let estimates: Result<Vec<TailEstimate>, TailFault> = results.into_iter().collect();
+        let estimates = estimates.map_err(|fault| EngineFault::Device(run::unrepaired(fault)))?;
         Ok(estimates.into_iter().map(|estimate| run::without_rounding(estimate, scale)).collect())
     }
 

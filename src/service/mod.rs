@@ -1,8 +1,8 @@
 //! The on-demand service: accounts and the P&L of every instrument on every path stay in memory, and
 //! a question about a margin is one pass over them.
 //!
-//! [`Desk`] answers, [`api`] is what it is asked; [`http`] is how requests arrive, and [`client`] how they
-//! are sent. What computes knows nothing of the two.
+//! [`Desk`] answers, [`api`] is what it is asked; [`http`] is how requests arrive, and [`client`]
+//! how they are sent. What computes knows nothing of the two.
 
 pub mod api;
 mod book;

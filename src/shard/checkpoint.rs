@@ -15,7 +15,7 @@ use crate::run::{RunFault, Source, StoreFault, Work};
 
 /// Paths between two looks at the clock, at least: one tile of the CPU engine.
 const LEAST_PATHS: u64 = 64 * BLOCK as u64;
-/// Writing takes at most this part of the time.
+/// Writing takes at most this part of the time, unless every tile is to be written.
 const WRITING_SHARE: u32 = 10;
 const IDENTITY_FILE: &str = "run.json";
 const LOCK_FILE: &str = "lock";
@@ -193,7 +193,10 @@ impl Source for Checkpoints {
             let before = at - paths.start;
             engine.add_tails(work.job, work.brackets, at..end, tails, &mut |done| progress(before + done))?;
             at = end;
-            if at == paths.end || last.elapsed() >= self.every.max(WRITING_SHARE * writing) {
+            // Every tile, where that was asked for, whatever it costs.
+            let pause =
+                if self.every.is_zero() { self.every } else { self.every.max(WRITING_SHARE * writing) };
+            if at == paths.end || last.elapsed() >= pause {
                 let begun = Instant::now();
                 let header = self.header(work, self.part.paths.start..at);
                 store::write(&self.path(work.case), &header, tails)?;

@@ -81,3 +81,36 @@ impl FileHash {
         Ok(Self { path: name, bytes: hasher.count(), blake3: hasher.finalize().to_hex().to_string() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity() -> Identity {
+        let file = |path: &str| FileHash { path: path.to_owned(), bytes: 3, blake3: path.to_owned() };
+        Identity {
+            run_id: "1".to_owned(),
+            shortfall_version: "0.1.0".to_owned(),
+            shaders_blake3: Some("abc".to_owned()),
+            configuration: serde_json::json!({"seed": 1, "paths": 64}),
+            inputs: vec![file("scenario.yaml"), file("positions.csv")],
+        }
+    }
+
+    #[test]
+    fn what_differs_is_named() {
+        let of = |change: fn(&mut Identity)| {
+            let mut other = identity();
+            other.run_id = "2".to_owned();
+            change(&mut other);
+            identity().differences(&other).join("; ")
+        };
+        assert!(identity().differences(&identity()).is_empty());
+        assert_eq!(of(|other| other.shortfall_version = "0.2.0".to_owned()), "version 0.2.0, not 0.1.0");
+        assert_eq!(of(|other| other.shaders_blake3 = None), "other shaders");
+        assert_eq!(of(|other| other.configuration["seed"] = 2.into()), "seed 2, not 1");
+        assert_eq!(of(|other| other.inputs[1].blake3.clear()), "other contents of positions.csv");
+        assert_eq!(of(|other| other.inputs.truncate(1)), "1 input files, not 2");
+        assert_eq!(of(|_| ()), "run id 2, not 1");
+    }
+}

@@ -55,6 +55,9 @@ pub struct Settings {
     pub steps: u32,
     /// `f32` or `f64`.
     pub precision: String,
+    /// Accounts to attribute when it is merged, as on the command line; changes no figure.
+    #[serde(default)]
+    pub attribution: String,
 }
 
 /// By what a run is divided.
@@ -175,10 +178,15 @@ impl Plan {
         fs::create_dir_all(folder).map_err(|error| StoreFault::Io { path: folder.to_owned(), error })?;
         if path.exists() {
             let there = Self::read(folder)?;
-            if there.identity.run_id == self.identity.run_id && there.shards == self.shards {
+            let same = there.settings == self.settings && there.shards == self.shards;
+            if there.identity.run_id == self.identity.run_id && same {
                 return Ok(());
             }
             let mut found = there.identity.differences(&self.identity);
+            let (there, here) = (&there.settings.attribution, &self.settings.attribution);
+            if there != here {
+                found.push(format!("attribution {here}, not {there}"));
+            }
             if found.is_empty() {
                 found.push("divided in another way".to_owned());
             }

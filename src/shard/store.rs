@@ -276,6 +276,26 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
+    /// A disk that is full in the middle of a file, or when it is synced: what was there stays.
+    #[test]
+    fn a_write_that_fails_keeps_the_file_before_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("case.tails");
+        write(&path, &header(), &tails()).unwrap();
+        let before = fs::read(&path).unwrap();
+        for written in [0, 100, 3 * BUFFER_BYTES] {
+            let fault = replace(&path, |file| {
+                file.write_all(&vec![7; written])?;
+                Err(io::ErrorKind::StorageFull.into())
+            });
+            assert!(
+                matches!(&fault, Err(StoreFault::Io { error, .. }) if error.kind() == io::ErrorKind::StorageFull)
+            );
+            assert_eq!(fs::read(&path).unwrap(), before);
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside");
+        }
+    }
+
     #[test]
     fn every_flipped_byte_and_every_shorter_file_is_found() {
         let folder = tempfile::tempdir().unwrap();

@@ -35,6 +35,23 @@ fn the_quickstart_shows_its_table() {
 }
 
 #[test]
+fn errors_from_few_paths_are_marked() {
+    let book = Book::new();
+    let few = book.run(&["--case", "base", "--paths", "640"]);
+    assert!(few.stdout.contains("!: only 6.4 paths in the tail"), "{}", few.stdout);
+    assert!(few.stdout.contains("use 1,000 paths or more"), "{}", few.stdout);
+    let marked = few.stdout.lines().filter(|line| line.contains('±') && line.contains('!')).count();
+    let document = json(&book.run(&["--case", "base", "--paths", "640", "--json"]));
+    let accounts = document["cases"][0]["accounts"].as_array().unwrap();
+    assert_eq!(marked, accounts.len(), "{}", few.stdout);
+    for tail in accounts.iter().flat_map(|account| [&account["maintenance"], &account["initial"]]) {
+        assert_eq!((tail["few_tail_paths"].as_bool(), tail["tail_paths"].as_f64()), (Some(true), Some(6.4)));
+    }
+    let enough = book.run(&["--case", "base", "--paths", "1024"]);
+    assert!(!enough.stdout.contains('!'), "{}", enough.stdout);
+}
+
+#[test]
 fn rows_come_by_need() {
     let book = Book::new();
     let said = book.run(&["--case", "base"]);

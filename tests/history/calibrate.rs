@@ -79,8 +79,10 @@ fn later_prices_do_not_move_an_earlier_market() {
         let mut text = single(400, 100.0, 0.3);
         text += &format!("{},1,{}\n", date(400), 100.0 * crash);
         std::fs::write(folder.path().join("AAA.csv"), text).unwrap();
-        let output =
-            shortfall(&["calibrate", "AAA.csv", "--as-of", &date(400), "--out", "m.yaml"], folder.path());
+        let output = shortfall(
+            &["calibrate", "AAA.csv", "--as-of", &date(400), "--out", "m.yaml", "--force"],
+            folder.path(),
+        );
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         markets.push(std::fs::read(folder.path().join("m.yaml")).unwrap());
     }
@@ -133,4 +135,49 @@ fn faults_name_their_place_and_nothing_is_written() {
             std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(left, ["AAA.csv"], "{error}");
     }
+}
+
+#[test]
+fn a_chain_becomes_forwards_and_surfaces_without_the_quotes_that_contradict() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("AAA.csv"), single(400, 100.0, 0.1)).unwrap();
+    let mut chain = "asset,expiry,strike,kind,forward,spot,bid_volatility,ask_volatility\n".to_owned();
+    for (expiry, forward) in [("2025-03-28T08:00:00Z", 101.0), ("2025-06-27T08:00:00Z", 103.0)] {
+        for strike in [70.0, 80.0, 90.0, 95.0, 100.0, 105.0, 110.0, 120.0, 130.0] {
+            let volatility = 0.6 + 0.2 * ((strike / forward) as f64).ln().powi(2);
+            let kind = if strike < forward { "P" } else { "C" };
+            chain += &format!(
+                "AAA,{expiry},{strike},{kind},{forward},100,{},{}\n",
+                volatility - 0.005,
+                volatility + 0.005
+            );
+            // In the money, at a volatility that would spoil the fit.
+            chain += &format!(
+                "AAA,{expiry},{strike},{},{forward},100,2.0,2.1\n",
+                if kind == "P" { "C" } else { "P" }
+            );
+        }
+        // A put that costs more than the one above it.
+        chain += &format!("AAA,{expiry},85,P,{forward},100,1.9,2.0\n");
+        chain += &format!("AAA,{expiry},88,P,{forward},100,,2.0\n");
+    }
+    std::fs::write(folder.path().join("chain.csv"), chain).unwrap();
+    let as_of = "2025-02-04T12:00:00Z";
+    let arguments = ["calibrate", "AAA.csv", "--chain", "chain.csv", "--as-of", as_of, "--out", "m.yaml"];
+    let output = shortfall(&arguments, folder.path());
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.contains("quotes that contradict others were left out"),
+        "{text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let market = market::read(&folder.path().join("m.yaml")).unwrap();
+    let asset = &market.assets[0];
+    assert_eq!((asset.spot, asset.forwards.len(), asset.surface.len()), (100.0, 2, 2));
+    for (slice, forward) in asset.surface.iter().zip([101.0, 103.0]) {
+        assert!(slice.max_error_volatility.unwrap() < 0.01, "{slice:?}");
+        assert_eq!(asset.forwards.iter().find(|f| f.expiry == slice.expiry).unwrap().price, forward);
+    }
+    // And not over it a second time without being told.
+    assert_eq!(shortfall(&arguments, folder.path()).status.code(), Some(2));
 }

@@ -1,8 +1,11 @@
 //! Calibration and backtests: published and independently computed values, recovery of known
 //! parameters, and the shipped histories.
 
+mod backtest;
 mod calibrate;
 mod data;
 mod estimates;
+mod option_books;
+mod predict;
 mod recovery;
 mod statistics;

@@ -16,7 +16,12 @@ const MANY: u64 = 10_000;
 const SIZES: [u64; 6] = [1, 63, 64, 65, 345, 100_001];
 
 fn jumpy() -> Market {
-    market(vec![Asset { own_jumps: merton(20.0, -0.1, 0.2), ..asset(SPOT, 0.6) }, asset(SPOT, 0.8)])
+    market(vec![
+        Asset { own_jumps: merton(20.0, -0.1, 0.2), ..asset(SPOT, 0.6) },
+        asset(SPOT, 0.8),
+        // For hedges: the perpetual moves a little beside its spot.
+        Asset { basis_volatility_annual: 0.15, ..asset(SPOT, 0.7) },
+    ])
 }
 
 type Book = (&'static str, Vec<(usize, Kind, f64)>);
@@ -26,7 +31,7 @@ fn setup() -> (Setup, Vec<&'static str>) {
     let mut setup = Setup::new(jumpy(), 5.0, &CONFIDENCES, 41);
     let expiring = |right, strike| option(right, strike, 2.0, Settlement::Linear, Some(0.7));
     let lasting = |right, strike| option(right, strike, 30.0, Settlement::Linear, Some(0.7));
-    let books: [Book; 10] = [
+    let books: [Book; 14] = [
         ("smooth", vec![(1, Kind::Spot, 1.0), (0, LINEAR_PERPETUAL, 0.3)]),
         ("heavy jump tail", vec![(0, Kind::Spot, 12.5)]),
         ("short gamma", vec![(0, lasting(Right::Call, 105.0), -3.0), (0, lasting(Right::Put, 95.0), -3.0)]),
@@ -46,6 +51,15 @@ fn setup() -> (Setup, Vec<&'static str>) {
             vec![(0, Kind::Spot, 5.0), (0, LINEAR_PERPETUAL, -5.0), (1, expiring(Right::Call, 100.0), 0.01)],
         ),
         ("large", vec![(0, Kind::Spot, 3e9), (1, LINEAR_PERPETUAL, -2e9)]),
+        ("tiny", vec![(0, Kind::Spot, 3e-9), (1, LINEAR_PERPETUAL, -2e-9)]),
+        // Gross notional some thousand times its Expected Shortfall.
+        ("hedged", vec![(2, Kind::Spot, 300.0), (2, LINEAR_PERPETUAL, -300.0)]),
+        // At the horizon it gains its premium, or loses without a bound.
+        (
+            "short expiring strangle",
+            vec![(1, expiring(Right::Call, 112.0), -4.0), (1, expiring(Right::Put, 88.0), -4.0)],
+        ),
+        ("covered call", vec![(0, Kind::Spot, 2.0), (0, expiring(Right::Call, 104.0), -2.0)]),
     ];
     for (_, positions) in &books {
         setup.account(positions);

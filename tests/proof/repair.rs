@@ -10,7 +10,7 @@ use shortfall::market::{Asset, Jumps, Market};
 use shortfall::portfolio::Portfolio;
 use shortfall::risk::{Bracket, Tail, TailEstimate, exact};
 use shortfall::run::{self, Silent};
-use shortfall::scenario::{DeviceChoice, Precision, Scenario, Simulation};
+use shortfall::scenario::{DeviceChoice, Precision, Scenario, Selection, Simulation};
 
 use crate::fixture::{BOTH, LINEAR_PERPETUAL, Setup, asset, confidence, days, market, merton};
 use crate::tolerance::{ONE_PASS, REPAIRED_SHARE};
@@ -135,6 +135,8 @@ fn a_huge_loss_that_the_pilot_did_not_see() {
 struct Wilder {
     engine: CpuEngine,
     factor: f64,
+    /// The assets that are wilder.
+    assets: Range<usize>,
     calls: usize,
 }
 
@@ -142,7 +144,7 @@ impl Wilder {
     fn wild(&self, job: &Job) -> Job {
         let mut job = job.clone();
         for observation in &mut job.observations {
-            for terms in &mut observation.segment.terms {
+            for terms in &mut observation.segment.terms[self.assets.clone()] {
                 terms.sd *= self.factor;
             }
         }
@@ -178,7 +180,7 @@ fn a_bracket_that_missed() {
     setup.seed = 3;
     for factor in [1.4, 0.7] {
         for precision in BOTH {
-            let mut engine = Wilder { engine: CpuEngine::new(precision), factor, calls: 0 };
+            let mut engine = Wilder { engine: CpuEngine::new(precision), factor, assets: 0..2, calls: 0 };
             let scenario = scenario(setup.market.clone(), setup.portfolio.clone(), precision, setup.seed);
             let (repaired, ours) = figures(&scenario, &mut engine).expect("figures");
             assert_eq!(repaired, 4, "every bracket missed");
@@ -193,12 +195,23 @@ fn a_bracket_that_missed() {
     }
 }
 
-/// Losses that no widened bracket holds are an error, never a figure.
+/// Losses that no widened bracket holds are a fault of their account alone, never a figure.
 #[test]
-fn a_hopeless_bracket_is_an_error() {
+fn a_hopeless_bracket_fails_alone() {
     let setup = rarely_jumping(0.5, None);
-    let mut engine = Wilder { engine: CpuEngine::new(Precision::F32), factor: 20.0, calls: 0 };
-    let scenario = scenario(setup.market.clone(), setup.portfolio.clone(), Precision::F32, 3);
-    let fault = figures(&scenario, &mut engine).expect_err("no bracket reaches so far");
-    assert!(fault.to_string().contains("more paths"), "{fault}");
+    let mut scenario = scenario(setup.market.clone(), setup.portfolio.clone(), Precision::F32, 3);
+    scenario.attribution = Selection::All;
+    // Every account but the first holds the asset that is wilder than the pilot thinks.
+    let mut engine = Wilder { engine: CpuEngine::new(Precision::F32), factor: 20.0, assets: 0..1, calls: 0 };
+    let outcome = run::run(&scenario, &mut engine, &mut Silent).expect("the others have figures");
+    let case = &outcome.cases[0];
+    let failed: Vec<usize> = case.failed.iter().map(|failed| failed.account).collect();
+    assert_eq!(failed, [1, 2, 3]);
+    assert!(case.failed.iter().all(|failed| failed.reason.contains("more paths")), "{:?}", case.failed);
+    let accounts = case.accounts.as_ref().expect("the case has accounts");
+    assert_eq!(accounts.iter().map(|account| account.account).collect::<Vec<_>>(), [0]);
+    let alone = run::run(&scenario, &mut CpuEngine::new(Precision::F32), &mut Silent).expect("figures");
+    let known = &alone.cases[0].accounts.as_ref().expect("figures")[0];
+    assert_eq!(accounts[0].maintenance, known.maintenance);
+    assert!(accounts[0].attribution.is_some());
 }

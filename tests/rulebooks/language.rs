@@ -76,6 +76,12 @@ fn what_has_no_value_is_a_fault_and_no_number() {
         "{fault}"
     );
 
+    // Rules for perpetuals alone are no rules for an option, and a margin of zero would be wrong.
+    let text = SMALL.replace("parameters:", "covers: [perpetual]\nparameters:");
+    let rulebook = read("small.yaml", &text).unwrap();
+    let fault = rulebook.margin(&read_book("book.json", BOOK, &rulebook).unwrap()).unwrap_err();
+    assert!(matches!(fault, MarginFault::NotCovered { kind: "collateral", .. }), "{fault}");
+
     let text = SMALL.replace("initial: size + 0 * longs", "initial: size / (cash - cash)");
     let rulebook = read("small.yaml", &text).unwrap();
     let fault = rulebook.margin(&read_book("book.json", BOOK, &rulebook).unwrap()).unwrap_err();

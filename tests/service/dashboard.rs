@@ -46,7 +46,6 @@ fn run(browser: &Path, night: &Night, arguments: &[&str], url: &str) -> String {
 }
 
 #[test]
-#[ignore = "needs answers that the desk does not have yet"]
 fn accounts_losses_attribution_paths_and_a_what_if_are_shown() {
     let Some(browser) = browser() else { return };
     let night = Night::new();

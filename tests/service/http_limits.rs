@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::night::Night;
-use crate::server::{Server, long_batch, read_all, wait_until};
+use crate::server::{MANY_PATHS, Server, long_batch, read_all, wait_until};
 
 #[test]
 fn large_and_deep_bodies_are_refused() {
@@ -69,7 +69,7 @@ fn a_client_that_asks_too_often_is_told_when_to_come_back() {
 
 #[test]
 fn a_full_queue_refuses_and_small_requests_go_on() {
-    let server = Server::with(&Night::new(), |options| {
+    let server = Server::with_paths(&Night::new(), MANY_PATHS, |options| {
         options.limits.waiting = 1;
         options.limits.body_bytes = 64 << 20;
         options.limits.deadline = Duration::from_secs(600);
@@ -97,7 +97,7 @@ fn a_full_queue_refuses_and_small_requests_go_on() {
 
 #[test]
 fn a_request_beyond_its_deadline_is_answered_and_stops() {
-    let server = Server::with(&Night::new(), |options| {
+    let server = Server::with_paths(&Night::new(), MANY_PATHS, |options| {
         options.limits.deadline = Duration::from_millis(300);
         options.limits.body_bytes = 64 << 20;
     });
@@ -108,9 +108,9 @@ fn a_request_beyond_its_deadline_is_answered_and_stops() {
 
 #[test]
 fn a_stop_lets_requests_in_flight_finish() {
-    let mut server = Server::new();
+    let mut server = Server::with_paths(&Night::new(), MANY_PATHS, |_| {});
     let authority = server.authority().to_owned();
-    let stream = server.raw(&request("POST", "/v1/what-ifs/batch", &long_batch(1).to_string()));
+    let stream = server.raw(&request("POST", "/v1/what-ifs/batch", &long_batch(5).to_string()));
     wait_until("it computes", || server.in_queues() == 1.0);
     let idle = TcpStream::connect(&authority).unwrap();
     server.stop();

@@ -5,8 +5,7 @@ use shortfall::service::Cancel;
 use shortfall::service::api::{Book, Patch, WhatIf};
 use shortfall::service::client::{Client, ClientFault};
 
-use crate::desk::order;
-use crate::night::{Night, by_run};
+use crate::night::{Night, by_run, order};
 use crate::server::Server;
 
 #[test]
@@ -68,7 +67,6 @@ fn accounts_are_created_changed_and_deleted() {
 }
 
 #[test]
-#[ignore = "needs answers that the desk does not have yet"]
 fn what_ifs_batches_and_hedges_change_nothing() {
     let server = Server::new();
     let client = Client::new(server.url(), None, None).unwrap();
@@ -99,7 +97,6 @@ fn what_ifs_batches_and_hedges_change_nothing() {
 }
 
 #[test]
-#[ignore = "needs answers that the desk does not have yet"]
 fn an_account_is_taken_apart_and_its_losses_are_distributed() {
     let server = Server::new();
     let plain = server.get("/v1/accounts/short-strangle/margin").ok();
@@ -125,7 +122,6 @@ fn an_account_is_taken_apart_and_its_losses_are_distributed() {
 }
 
 #[test]
-#[ignore = "needs answers that the desk does not have yet"]
 fn the_market_moves_and_earlier_ones_can_be_explained() {
     let server = Server::new();
     let client = Client::new(server.url(), None, None).unwrap();
@@ -151,7 +147,6 @@ fn the_market_moves_and_earlier_ones_can_be_explained() {
 }
 
 #[test]
-#[ignore = "needs answers that the desk does not have yet"]
 fn a_snapshot_goes_out_and_comes_back() {
     let server = Server::new();
     let snapshot = server.get("/v1/snapshot").ok();
@@ -182,7 +177,6 @@ fn health_and_figures_are_there() {
         "shortfall_market_version 1",
         "shortfall_cube_age_seconds",
         "shortfall_device_memory_bytes",
-        "shortfall_device_lost 0",
         "shortfall_accounts 6",
     ] {
         assert!(figures.contains(name), "{name} is not in\n{figures}");

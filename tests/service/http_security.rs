@@ -34,7 +34,6 @@ impl Locked {
 
 /// What each role gets: read, trade, market, admin.
 #[test]
-#[ignore = "needs answers that the desk does not have yet"]
 fn roles_and_accounts_decide() {
     let locked = locked();
     let book = Some("{}");

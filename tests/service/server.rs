@@ -10,7 +10,7 @@ use shortfall::service::Desk;
 use shortfall::service::http::{self, Options, Running};
 use ureq::http::{HeaderMap, Request};
 
-use crate::night::Night;
+use crate::night::{Night, PATHS};
 
 /// Longest that a test waits for what has to happen.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -59,9 +59,16 @@ impl Server {
     }
 
     pub fn with(night: &Night, set: impl FnOnce(&mut Options)) -> Self {
+        Self::with_paths(night, PATHS, set)
+    }
+
+    pub fn with_paths(night: &Night, paths: u64, set: impl FnOnce(&mut Options)) -> Self {
         let mut options = Options { bind: "127.0.0.1:0".parse().expect("an address"), ..Options::default() };
         set(&mut options);
-        let desk = Arc::new(Desk::open(night.served()).unwrap_or_else(|fault| panic!("{fault}")));
+        let mut served = night.served();
+        served.scenario.simulation.paths = paths;
+        served.config.memory_limit = Some(1 << 30);
+        let desk = Arc::new(Desk::open(served).unwrap_or_else(|fault| panic!("{fault}")));
         let running = http::start(Arc::clone(&desk), &options).unwrap_or_else(|fault| panic!("{fault}"));
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
@@ -148,14 +155,12 @@ pub fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-/// A batch of `count` what-ifs with options that are nowhere priced yet; a hundred take minutes.
+/// Paths on which a [`long_batch`] of a hundred computes for many seconds.
+pub const MANY_PATHS: u64 = 400_000;
+
+/// A batch of `count` what-ifs of a thousand orders each.
 pub fn long_batch(count: usize) -> Value {
-    let orders = |what_if: usize| -> Vec<Value> {
-        let volatility = |order: usize| 0.2 + (what_if * 1000 + order) as f64 * 1e-6;
-        let order = |order: usize| json!({"instrument": "BTC-27MAR26-80000-C", "quantity": 1.0, "implied_volatility": volatility(order)});
-        (0..1000).map(order).collect()
-    };
-    json!({"what_ifs": (0..count)
-        .map(|n| json!({"account": "market-maker", "orders": orders(n)}))
-        .collect::<Vec<_>>()})
+    let order = |n: usize| json!({"instrument": "BTC-PERPETUAL", "quantity": n as f64 - 500.5});
+    let orders: Vec<Value> = (0..1000).map(order).collect();
+    json!({"what_ifs": vec![json!({"account": "market-maker", "orders": orders}); count]})
 }

@@ -53,6 +53,34 @@ fn a_shard_twice_is_harmless_and_another_result_is_an_alarm() {
 }
 
 #[test]
+fn a_merge_takes_tails_apart_as_a_run_does() {
+    let place = Place::new();
+    let apart = |out: &str| ["attribution.csv", "worst_paths.csv"].map(|n| fs::read(place.path(out).join(n)));
+    place.done("run night/scenario.yaml --device cpu --quiet --paths 8192 --attribution top:3 --out whole");
+    let whole = apart("whole").map(Result::unwrap);
+    for by in ["accounts", "paths"] {
+        let work = format!("work-{by}");
+        place.done(&format!(
+            "plan night/scenario.yaml --shards 3 --by {by} --paths 8192 --attribution top:3 --out {work}"
+        ));
+        for index in 0..3 {
+            place.done(&format!("shard {work} --index {index} --device cpu --quiet"));
+        }
+        place.done(&format!("merge {work} --device cpu --quiet --out out-{by}"));
+        assert_eq!(apart(&format!("out-{by}")).map(Result::unwrap), whole, "by {by}");
+    }
+    // What is taken apart is chosen again when merging.
+    place.done("merge work-paths --device cpu --quiet --attribution top:1 --out one");
+    let one = apart("one").map(Result::unwrap);
+    assert!(!one[0].is_empty() && one[0].len() < whole[0].len());
+    place.done("merge work-paths --device cpu --quiet --attribution none --out none");
+    assert!(apart("none").iter().all(Result::is_err));
+    let unknown = place.run("merge work-paths --device cpu --attribution nobody --out nobody");
+    assert_eq!(unknown.code, Some(2), "{}", unknown.err);
+    assert!(unknown.err.contains("no such account"), "{}", unknown.err);
+}
+
+#[test]
 fn missing_shards_are_named() {
     let place = Place::new();
     place.done("plan night/scenario.yaml --shards 7 --out work --paths 8192");

@@ -21,4 +21,11 @@ fn a_limit_shrinks_tiles_without_changing_a_bit_and_refuses_what_does_not_fit() 
     assert_eq!(place.figures("tight"), place.figures("free"));
     let manifest = std::fs::read_to_string(place.path("tight/manifest.json")).unwrap();
     assert!(manifest.contains("\"planned_peak_memory_bytes\""));
+    // Taking every account's tails apart needs more, and the plan knows.
+    let apart = place.run(&format!(
+        "run night/scenario.yaml --device cpu --quiet --out apart --attribution all --memory-limit {}MiB",
+        needed + 1
+    ));
+    assert_eq!(apart.code, Some(2), "{}", apart.err);
+    assert!(apart.err.contains("attribution") && !place.path("apart").exists(), "{}", apart.err);
 }

@@ -31,6 +31,7 @@ const LAYERS: &[&str] = &[
     "service",
     "calibrate",
     "backtest",
+    "compare",
     "bench",
     "cli",
 ];

@@ -13,11 +13,18 @@ use crate::scenario::Precision;
 
 impl CpuEngine {
     /// The tail of every account at every level of `paths` paths, `[account][level]`. Losses below
-    /// `floors`, likewise, are left out; `None` where a tail reaches below its floor.
-    pub fn tail_paths(&self, job: &Job, floors: &[f64], paths: u64) -> Vec<Option<TailPaths>> {
+    /// `floors`, likewise, are left out; `None` where a tail reaches below its floor. `progress` hears
+    /// how many paths are done.
+    pub fn tail_paths(
+        &self,
+        job: &Job,
+        floors: &[f64],
+        paths: u64,
+        progress: &mut dyn FnMut(u64),
+    ) -> Vec<Option<TailPaths>> {
         match self.precision {
-            Precision::F32 => self.tail_paths_in::<Lanes<f32, 16>>(job, floors, paths),
-            Precision::F64 => self.tail_paths_in::<Lanes<f64, 8>>(job, floors, paths),
+            Precision::F32 => self.tail_paths_in::<Lanes<f32, 16>>(job, floors, paths, progress),
+            Precision::F64 => self.tail_paths_in::<Lanes<f64, 8>>(job, floors, paths, progress),
         }
     }
 
@@ -35,7 +42,13 @@ impl CpuEngine {
         Cube { factors, pnl }
     }
 
-    fn tail_paths_in<R: Real>(&self, job: &Job, floors: &[f64], paths: u64) -> Vec<Option<TailPaths>> {
+    fn tail_paths_in<R: Real>(
+        &self,
+        job: &Job,
+        floors: &[f64],
+        paths: u64,
+        progress: &mut dyn FnMut(u64),
+    ) -> Vec<Option<TailPaths>> {
         let model = Model::<R::Scalar>::new(job);
         let holdings: Vec<_> = job.netting.iter().map(Holdings::<R::Scalar>::new).collect();
         let levels = job.levels.len();
@@ -62,6 +75,7 @@ impl CpuEngine {
                 self.instructions.dispatch(FindTile::<R> { work: &work, account, collectors });
             });
             first += count as u64;
+            progress(first);
         }
         collectors.into_iter().map(TailCollector::finish).collect()
     }

@@ -26,7 +26,7 @@ use self::pace::Pace;
 use self::pipelines::{Build, Pipelines};
 use self::plan::{Allowed, Needs, TileWork};
 use self::session::{Habits, Session};
-use super::{BLOCK, Cube, DeviceReport, Engine, EngineFault, Job, StageTimes};
+use super::{BLOCK, Cube, DeviceReport, Engine, EngineFault, Job, Shape, StageTimes};
 use crate::risk::{Bracket, Tail};
 
 pub use self::adapter::{AdapterKind, AdapterSummary, Wanted, adapters, hardware};
@@ -245,6 +245,13 @@ impl Engine for GpuEngine {
         self.times += times;
         self.pace = Some((needs, pace));
         Ok(tails)
+    }
+
+    /// The tails that are added, and once more as bytes in a buffer to read and out of it; the holdings
+    /// as they are uploaded.
+    fn working_bytes(&mut self, shape: &Shape, _: u64) -> u64 {
+        let read = 4 * shape.accounts * shape.levels * plan::TAIL_WORDS as u64;
+        shape.tails_bytes() + 2 * read + 2 * shape.entries() * size_of::<layout::Holding>() as u64
     }
 
     fn stage_times(&self) -> Option<StageTimes> {

@@ -204,8 +204,8 @@ impl<'a> Session<'a> {
         self.unfolded = 0;
         let count = (self.needs.accounts * self.needs.levels) as usize;
         let words = self.read_times_and(&self.totals.clone(), (count * TAIL_WORDS * 4) as u64)?;
-        let words: Vec<u32> = bytemuck::pod_collect_to_vec(&words);
-        Ok(words.chunks_exact(TAIL_WORDS).map(tail).collect())
+        let tail_of = |words: &[u8]| tail(&bytemuck::pod_collect_to_vec::<u8, u32>(words));
+        Ok(words.chunks_exact(4 * TAIL_WORDS).map(tail_of).collect())
     }
 
     /// Seconds by stage up to the last [`Session::tails`]; `None` where the device does not tell.

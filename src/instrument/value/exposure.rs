@@ -33,6 +33,21 @@ pub struct UnitExposure {
 }
 
 impl UnitValue {
+    /// Forward of its expiry, mark of a perpetual, spot price, in US dollars; 0 for cash.
+    pub fn forward(&self) -> f64 {
+        self.forward
+    }
+
+    /// Years to expiry; 0 for spot and perpetuals.
+    pub fn tenor(&self) -> f64 {
+        self.tenor
+    }
+
+    /// Annual implied volatility of an option's strike; `None` for other kinds.
+    pub fn implied_volatility(&self) -> Option<f64> {
+        self.sensitivity(0.0).map(|sensitivity| (sensitivity.variance / self.tenor).sqrt())
+    }
+
     /// First-order exposures of one unit.
     pub fn exposure(&self) -> UnitExposure {
         let (delta, vega, volatility_vega, option) = match (self.kind, self.sensitivity(0.0)) {

@@ -93,7 +93,6 @@ impl Metrics {
         gauge("shortfall_cube_age_seconds", "Time since the market of the cube became current");
         gauge("shortfall_cube_bytes", "Memory of the instrument P&L cube");
         gauge("shortfall_device_memory_bytes", "Memory that the service holds on its device");
-        gauge("shortfall_device_lost", "1 after the GPU was lost and the CPU engine took over");
         gauge("shortfall_accounts", "Accounts of the service");
         self.recorder.describe_counter(
             "shortfall_subscribers_dropped_total".into(),

@@ -14,7 +14,7 @@ const state = {
 
 const money = (x) => (x == null ? "–" : x.toLocaleString("en", { maximumFractionDigits: Math.abs(x) < 100 ? 2 : 0 }));
 const signed = (x) => (x > 0 ? "+" : "") + money(x);
-const percent = (x) => (x > 0 ? "+" : "") + (100 * x).toLocaleString("en", { maximumFractionDigits: 1 }) + " %";
+const percent = (x) => (x > 0 ? "+" : "") + (100 * x).toLocaleString("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 }) + " %";
 const health = (x) => (x == null ? "–" : x.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 }));
 const words = (name) => name.replaceAll("_", " ");
 
@@ -217,7 +217,7 @@ function histogram({ low, high, counts, tail }) {
   };
   mark(tail.value_at_risk, "VaR", "var", 2);
   mark(tail.expected_shortfall, "ES", "es", 17);
-  if (low < 0 && high > 0) picture.append(drawn("text", { x: x(0), y: height - 7, "text-anchor": "middle" }, "0"));
+  if (x(0) > 110 && x(0) < width - 110) picture.append(drawn("text", { x: x(0), y: height - 7, "text-anchor": "middle" }, "0"));
   picture.append(
     drawn("text", { x: left, y: height - 7 }, low < 0 ? `profit ${money(-low)}` : money(low)),
     drawn("text", { x: width - right, y: height - 7, "text-anchor": "end" }, `loss ${money(high)}`),

@@ -15,7 +15,6 @@ use super::super::auth::Caller;
 use super::super::extract::{Asked, Body, Name};
 use crate::service::api::{Account, AccountList, Book, Distribution, LevelName, MarginAnswer, Patch};
 use crate::service::keys::Permission;
-#[allow(unused_imports, reason = "a desk's own answer goes before")]
 use crate::service::problem::{Problem, path_segment};
 use crate::service::{Cancel, DeskFault};
 

@@ -10,7 +10,6 @@ use super::super::auth::Caller;
 use super::super::extract::{Body, Segment};
 use crate::service::api::{MarketAnswer, MarketUpdate, MarketUpdateAnswer, MarketVersions};
 use crate::service::keys::Permission;
-#[allow(unused_imports, reason = "a desk's own answer goes before")]
 use crate::service::problem::Problem;
 
 /// The market that answers are made from

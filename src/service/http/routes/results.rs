@@ -11,7 +11,6 @@ use super::super::app::App;
 use super::super::auth::Caller;
 use super::super::extract::Asked;
 use crate::service::api::{AccountState, ResultsAnswer, ResultsQuery};
-#[allow(unused_imports, reason = "a desk's own answer goes before")]
 use crate::service::problem::Problem;
 
 /// Which rows.

@@ -9,7 +9,6 @@ use super::super::app::App;
 use super::super::auth::Admin;
 use super::super::extract::Body;
 use crate::service::api::{MarketUpdateAnswer, Snapshot};
-#[allow(unused_imports, reason = "a desk's own answer goes before")]
 use crate::service::problem::Problem;
 
 /// A snapshot may be so many times as large as another body.

@@ -37,8 +37,6 @@ pub struct Readiness {
     notes: Vec<String>,
     /// What computes.
     device: String,
-    /// Whether a GPU was lost and the CPU engine took over.
-    is_device_lost: bool,
     /// Version of the market.
     market_version: u64,
     /// Seconds since it was seen.
@@ -56,14 +54,12 @@ pub async fn ready(State(app): State<Arc<App>>) -> (StatusCode, Json<Readiness>)
         (is_stopping, "the service stops: requests in flight are finished"),
         (status.market.is_stale, "the market is older than is allowed: send a newer one"),
         (status.is_revaluing, "a new market is being revalued: answers are from the one before"),
-        (false, "the GPU was lost: the CPU engine took over"),
     ];
     let code = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let readiness = Readiness {
         is_ready,
         notes: notes.iter().filter(|(is_so, _)| *is_so).map(|(_, note)| (*note).to_owned()).collect(),
         device: status.device,
-        is_device_lost: false,
         market_version: status.market.version,
         market_age_seconds: status.market.age_seconds,
     };
@@ -83,7 +79,6 @@ pub async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
     set("shortfall_cube_bytes", status.cube_bytes as f64);
     set("shortfall_device_memory_bytes", (status.cube_bytes + status.losses_bytes) as f64);
     set("shortfall_losses_bytes", status.losses_bytes as f64);
-    set("shortfall_device_lost", f64::from(u8::from(false)));
     set("shortfall_accounts", status.accounts as f64);
     set("shortfall_instruments", status.instruments as f64);
     set("shortfall_computing", status.computing as f64);

@@ -9,7 +9,6 @@ use super::super::app::App;
 use super::super::auth::Caller;
 use super::super::extract::Body;
 use crate::service::api::{HedgeAnswer, HedgeRequest, WhatIf, WhatIfAnswer, WhatIfBatch, WhatIfBatchAnswer};
-#[allow(unused_imports, reason = "a desk's own answer goes before")]
 use crate::service::problem::Problem;
 
 /// What orders would change in an account, or in a hypothetical one

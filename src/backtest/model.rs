@@ -1,0 +1,188 @@
+//! Models of the next step, each seeing the past alone.
+//!
+//! A forecast for step `t` uses returns up to `t - 1`. Parameters are fitted on every `refit`-th step,
+//! counted from an asset's first possible one, so that no later price moves an earlier fit.
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::calibrate::garch::{Form, Garch, Innovations, Start};
+use crate::calibrate::laws::{Kind, Law, Sample};
+
+/// What a margin is computed by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Model {
+    /// The returns of the lookback as they were.
+    Historical,
+    /// Those returns divided by the EWMA deviation of their day, times today's (filtered historical
+    /// simulation).
+    EwmaFhs,
+    /// The same with a GJR-GARCH(1,1) with Student-t innovations, refitted on the lookback.
+    GjrFhs,
+    /// Student-t with the EWMA deviation and degrees of freedom refitted on the lookback.
+    EwmaT,
+    /// Normal with the EWMA deviation: what fat tails cost.
+    EwmaNormal,
+}
+
+impl Model {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Historical, Self::EwmaFhs, Self::GjrFhs, Self::EwmaT, Self::EwmaNormal];
+    /// Their names in a file, in the same order.
+    pub const NAMES: [&str; 5] = ["historical", "ewma-fhs", "gjr-fhs", "ewma-t", "ewma-normal"];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().position(|model| *model == self).map_or("", |index| Self::NAMES[index])
+    }
+}
+
+/// First returns, whose mean square begins an EWMA; no forecast is made from fewer.
+const WARM_UP: usize = 20;
+/// A window with fewer of its returns than this is not used.
+const LEAST_FILLED: f64 = 0.9;
+
+/// What a model knows of one series (an asset's log returns or a book's P&L).
+pub struct Filter<'a> {
+    returns: &'a [f64],
+    /// First step with a forecast: a whole lookback after the first return.
+    start: usize,
+    lookback: usize,
+    /// Deviation known before each step, for EWMA.
+    ewma: Vec<f64>,
+    /// Fits by step: each holds from its step on. Empty where the model has none.
+    fits: Vec<(usize, Fit)>,
+    model: Model,
+}
+
+enum Fit {
+    Gjr(Garch),
+    /// Degrees of freedom (infinite is normal), and the law's deviation over the EWMA's.
+    Tail {
+        nu: f64,
+        scale: f64,
+    },
+}
+
+impl<'a> Filter<'a> {
+    /// Prepares a series: fits all parameters that will be needed.
+    pub fn new(model: Model, returns: &'a [f64], lookback: usize, refit: usize, decay: f64) -> Self {
+        let ewma = ewma_deviations(returns, decay);
+        let first = returns.iter().position(|r| r.is_finite()).unwrap_or(returns.len());
+        let start = first + lookback;
+        let mut filter = Self { returns, start, lookback, ewma, fits: Vec::new(), model };
+        if !matches!(model, Model::GjrFhs | Model::EwmaT) {
+            return filter;
+        }
+        for t in (start..returns.len() + 1).step_by(refit) {
+            if let Some(fit) = filter.fit(t) {
+                filter.fits.push((t, fit));
+            }
+        }
+        filter
+    }
+
+    fn fit(&self, t: usize) -> Option<Fit> {
+        let window = self.window(t)?;
+        let used: Vec<usize> =
+            window.filter(|s| self.returns[*s].is_finite() && self.ewma[*s] > 0.0).collect();
+        let returns: Vec<f64> = used.iter().map(|s| self.returns[*s]).collect();
+        if self.model == Model::EwmaT {
+            let deviations: Vec<f64> = used.iter().map(|s| self.ewma[*s]).collect();
+            let fit = Kind::Student.fit(Sample { returns: &returns, deviations: &deviations })?;
+            let Law::Student { nu } = fit.law else { return None };
+            return Some(Fit::Tail { nu, scale: fit.scale });
+        }
+        let form = Form { is_asymmetric: true, innovations: Innovations::Student, start: Start::Presample };
+        let warm =
+            self.fits.last().and_then(|(_, fit)| if let Fit::Gjr(garch) = fit { Some(garch) } else { None });
+        Some(Fit::Gjr(form.estimate(&returns, warm)?))
+    }
+
+    fn fit_at(&self, t: usize) -> Option<&Fit> {
+        let after = self.fits.partition_point(|(step, _)| *step <= t);
+        self.fits.get(after.checked_sub(1)?).map(|(_, fit)| fit)
+    }
+
+    /// The steps that a forecast for `t` sees; `None` where the series is too young or too thin.
+    fn window(&self, t: usize) -> Option<std::ops::Range<usize>> {
+        let window = (t >= self.start).then(|| t - self.lookback..t)?;
+        let filled = self.returns[window.clone()].iter().filter(|r| r.is_finite()).count();
+        (filled as f64 >= LEAST_FILLED * self.lookback as f64).then_some(window)
+    }
+
+    /// Returns that may come at step `t`, one for each step of the lookback (NaN where it has none),
+    /// equally likely. For the models that have such a list.
+    pub fn scenarios(&self, t: usize) -> Option<Vec<f64>> {
+        let window = self.window(t)?;
+        let past = &self.returns[window.clone()];
+        match self.model {
+            Model::Historical => Some(past.to_vec()),
+            Model::EwmaFhs => {
+                let next = self.ewma[t];
+                let scaled = past.iter().zip(&self.ewma[window]).map(|(r, d)| r / d * next);
+                (next > 0.0).then(|| scaled.collect())
+            }
+            Model::GjrFhs => {
+                let Some(Fit::Gjr(garch)) = self.fit_at(t) else { return None };
+                let finite: Vec<f64> = past.iter().copied().filter(|r| r.is_finite()).collect();
+                let variances = garch.variances(&finite, Start::Presample);
+                let next = variances[variances.len() - 1].sqrt();
+                let mut deviations = variances.into_iter().map(f64::sqrt);
+                let scaled = past.iter().map(|r| match r.is_finite() {
+                    true => deviations.next().map_or(f64::NAN, |d| garch.mu + (r - garch.mu) / d * next),
+                    false => f64::NAN,
+                });
+                Some(scaled.collect())
+            }
+            Model::EwmaT | Model::EwmaNormal => None,
+        }
+    }
+
+    /// Deviation and degrees of freedom of step `t`, for the models that are a law.
+    pub fn law(&self, t: usize) -> Option<(f64, f64)> {
+        self.window(t)?;
+        let deviation = self.ewma[t];
+        let (nu, scale) = match (self.model, self.fit_at(t)) {
+            (Model::EwmaNormal, _) => (f64::INFINITY, 1.0),
+            (Model::EwmaT, Some(Fit::Tail { nu, scale })) => (*nu, *scale),
+            _ => return None,
+        };
+        (deviation > 0.0).then_some((scale * deviation, nu))
+    }
+}
+
+/// Deviation known before each step, and before the one after the last: `[n + 1]`.
+fn ewma_deviations(returns: &[f64], decay: f64) -> Vec<f64> {
+    let mut seen = Vec::new();
+    let mut variance = f64::NAN;
+    let mut all = Vec::with_capacity(returns.len() + 1);
+    for r in returns {
+        all.push(variance.sqrt());
+        if !r.is_finite() {
+            continue;
+        }
+        if seen.len() < WARM_UP {
+            seen.push(r * r);
+            if seen.len() == WARM_UP {
+                variance = seen.iter().sum::<f64>() / WARM_UP as f64;
+            }
+        } else {
+            variance = decay * variance + (1.0 - decay) * r * r;
+        }
+    }
+    all.push(variance.sqrt());
+    all
+}
+
+/// Filters of many series at once.
+pub fn filters<'a>(
+    model: Model,
+    series: &[&'a [f64]],
+    lookback: usize,
+    refit: usize,
+    decay: f64,
+) -> Vec<Filter<'a>> {
+    series.par_iter().map(|returns| Filter::new(model, returns, lookback, refit, decay)).collect()
+}
