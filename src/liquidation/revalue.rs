@@ -66,8 +66,12 @@ pub(super) fn after(
     Ok(points)
 }
 
-/// Accounts of a case, or why it has none.
+/// Every account of a case, or why one has no figures.
 pub(super) fn accounts(case: &Case) -> Result<Vec<AccountCase>, LiquidationFault> {
+    if let Some(failed) = case.failed.first() {
+        let reason = format!("{}: account {}: {}", case.name, failed.account, failed.reason);
+        return Err(LiquidationFault::Data(reason));
+    }
     case.accounts.clone().map_err(|reason| LiquidationFault::Data(format!("{}: {reason}", case.name)))
 }
 

@@ -117,7 +117,8 @@ fn an_asset_with_too_few_sources_has_no_price() {
     assert_eq!(run(QUOTES, &["--attack", "-20%"]).0, 2, "an attack needs a pool");
     let (code, _, said) = run("asset,source,price,age\nBTC,a,1,1s\nBTC,a,5,soon\nBTC,b,0,1s\n", &[]);
     assert_eq!(code, 65);
-    for wanted in ["quotes.csv:4: price: found 0", "quotes.csv:3: source: found", "quotes.csv:3: age: found"]
+    for wanted in
+        ["quotes.csv:4: price: found `0`", "quotes.csv:3: source: found", "quotes.csv:3: age: found"]
     {
         assert!(said.contains(wanted), "{wanted}: {said}");
     }
