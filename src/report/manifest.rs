@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::document::{LevelResult, Levels};
-use crate::engine::DeviceReport;
+use crate::engine::{DeviceReport, StageTimes};
 use crate::instrument::SmileRule;
 use crate::margin::{AddOns, Charge, Version};
 use crate::run::Outcome;
@@ -43,6 +43,8 @@ pub struct Manifest {
     pub elapsed_seconds: f64,
     /// What it ran on.
     pub device: DeviceReport,
+    /// Seconds by stage that the engine spent on tails; `null` where the device does not tell.
+    pub stage_seconds: Option<StageTimes>,
     /// Settings after the options of the command line.
     pub configuration: Configuration,
     /// Memory that the run was planned to take at most, in bytes.
@@ -178,6 +180,7 @@ impl Started {
             finished: Timestamp::now().to_string(),
             elapsed_seconds: outcome.elapsed.as_secs_f64(),
             device: outcome.device.clone(),
+            stage_seconds: outcome.stage_times,
             configuration_blake3: configuration.hash(),
             configuration,
             planned_peak_memory_bytes: outcome.planned_peak_memory_bytes,

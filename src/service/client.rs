@@ -19,9 +19,10 @@ use super::problem::Problem;
 
 /// Largest answer that is read.
 const MAX_ANSWER_BYTES: u64 = 256 << 20;
-/// Time for a connection, and for an answer; the service gives up before.
+/// Time for a connection, and for an answer; the service gives up before, a change of the market after
+/// 300 s.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
-const ANSWER_TIME: Duration = Duration::from_secs(60);
+const ANSWER_TIME: Duration = Duration::from_secs(330);
 
 /// A service, and the key for it.
 pub struct Client {

@@ -21,6 +21,9 @@ use crate::run;
 use crate::scenario::{Precision, Scenario};
 use crate::units::Years;
 
+/// Accounts whose profits are kept at least: a what-if is one pass for them, hundreds for others.
+pub const LEAST_KEPT: u64 = 16;
+
 /// Which instrument: its name, and the volatility given with it.
 pub type Key = (String, Option<u64>);
 
@@ -137,8 +140,8 @@ impl Cube {
             limit,
             job,
         };
-        // The next revaluation has the old cube and the new one side by side.
-        let rows = Slab::bytes(cube.job.rows.len(), paths);
+        // The next revaluation has the old cube and the new one side by side, and accounts in both.
+        let rows = Slab::bytes(cube.job.rows.len(), paths) + LEAST_KEPT * cube.profits_bytes();
         cube.check(
             "the cube of all instruments and paths, twice while it is revalued",
             factors_bytes + 2 * rows,
@@ -152,9 +155,10 @@ impl Cube {
         // The rows are in their slab.
         cube.job.rows = Vec::new();
         cube.job.curves = Vec::new();
-        let pilot = Pilot::new(&cube.job, paths);
-        let [maintenance, initial] = [0, 1].map(|level| pilot.unit_tails(&cube.job, level));
-        cube.asset_tails = maintenance.into_iter().zip(initial).map(|(a, b)| [a, b]).collect();
+        cube.asset_tails = match same {
+            Some(before) => before.asset_tails.clone(),
+            None => asset_tails(&cube.job, paths),
+        };
         Ok(cube)
     }
 
@@ -348,6 +352,13 @@ impl Cube {
             _ => Ok(()),
         }
     }
+}
+
+/// Tails of one dollar of each asset at each level, from the first paths.
+fn asset_tails(job: &Job, paths: u64) -> Vec<[UnitTail; 2]> {
+    let pilot = Pilot::new(job, paths);
+    let [maintenance, initial] = [0, 1].map(|level| pilot.unit_tails(job, level));
+    maintenance.into_iter().zip(initial).map(|(a, b)| [a, b]).collect()
 }
 
 /// The job that prices instruments: one account that holds a unit of each that is wanted.

@@ -10,6 +10,19 @@ const PRICE: &str = "a price above zero, in US dollars";
 
 /// The market after an update, or everything that is wrong with it.
 pub fn updated(market: &Market, update: &MarketUpdate) -> Result<Market, Vec<FieldFault>> {
+    for (name, rows) in [
+        ("assets", update.assets.len()),
+        ("forwards", update.forwards.len()),
+        ("surfaces", update.surfaces.len()),
+    ] {
+        if rows > MAX_MARKET_ROWS {
+            return Err(vec![field_fault(
+                name,
+                format!("{rows} rows"),
+                format!("at most {MAX_MARKET_ROWS}"),
+            )]);
+        }
+    }
     let mut checking = Checking { market: market.clone(), faults: Vec::new() };
     checking.instant(update);
     for (index, asset) in update.assets.iter().enumerate() {
@@ -76,15 +89,6 @@ impl Checking {
         if update.as_of < self.market.as_of {
             let expected = format!("an instant not before {}", self.market.as_of);
             self.fault("as_of", update.as_of, expected);
-        }
-        for (name, rows) in [
-            ("assets", update.assets.len()),
-            ("forwards", update.forwards.len()),
-            ("surfaces", update.surfaces.len()),
-        ] {
-            if rows > MAX_MARKET_ROWS {
-                self.fault(name, format!("{rows} rows"), format!("at most {MAX_MARKET_ROWS}"));
-            }
         }
         self.market.as_of = update.as_of;
         if let Some(source) = &update.source {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::api::{Account, Book, Figures};
 use super::book::{self, Held};
-use super::cube::{self, Cube, Legs, Profits};
+use super::cube::{self, Cube, LEAST_KEPT, Legs, Profits};
 use super::pools::Pools;
 use super::{Cancel, DeskFault, lock, read, write};
 use crate::instrument::Instrument;
@@ -93,7 +93,7 @@ impl Version {
             number,
             received,
             levels: Levels::of(&scenario),
-            kept: Mutex::new(KeptProfits::new(room / cube.profits_bytes().max(1))),
+            kept: Mutex::new(KeptProfits::new((room / cube.profits_bytes().max(1)).max(LEAST_KEPT))),
             scenario,
             cube,
             made: Instant::now(),

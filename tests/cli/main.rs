@@ -3,6 +3,7 @@
 mod bad_input;
 mod bench;
 mod book;
+mod devices;
 mod fail_if;
 mod fuzz;
 mod inputs;

@@ -143,8 +143,8 @@ fn a_chain_becomes_forwards_and_surfaces_without_the_quotes_that_contradict() {
     std::fs::write(folder.path().join("AAA.csv"), single(400, 100.0, 0.1)).unwrap();
     let mut chain = "asset,expiry,strike,kind,forward,spot,bid_volatility,ask_volatility\n".to_owned();
     for (expiry, forward) in [("2025-03-28T08:00:00Z", 101.0), ("2025-06-27T08:00:00Z", 103.0)] {
-        for strike in [70.0, 80.0, 90.0, 95.0, 100.0, 105.0, 110.0, 120.0, 130.0] {
-            let volatility = 0.6 + 0.2 * ((strike / forward) as f64).ln().powi(2);
+        for strike in [70.0_f64, 80.0, 90.0, 95.0, 100.0, 105.0, 110.0, 120.0, 130.0] {
+            let volatility = 0.6 + 0.2 * (strike / forward).ln().powi(2);
             let kind = if strike < forward { "P" } else { "C" };
             chain += &format!(
                 "AAA,{expiry},{strike},{kind},{forward},100,{},{}\n",

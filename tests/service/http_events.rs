@@ -127,3 +127,17 @@ fn a_stop_ends_subscriptions_with_a_reason() {
     server.stop();
     assert_eq!(page(&mut socket).unwrap_err(), "the service stops");
 }
+
+#[test]
+fn subscriptions_beyond_the_limit_are_refused() {
+    let server = Server::with(&Night::new(), |options| options.limits.subscribers = 1);
+    let mut first = open(&server, &json!({}));
+    page(&mut first).unwrap();
+    let url = format!("ws://{}/v1/events", server.authority());
+    match tungstenite::connect(url.as_str()) {
+        Err(tungstenite::Error::Http(answer)) => assert_eq!(answer.status(), 429),
+        other => panic!("{other:?}"),
+    }
+    drop(first);
+    crate::server::wait_until("there is room again", || tungstenite::connect(url.as_str()).is_ok());
+}

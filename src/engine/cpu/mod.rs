@@ -16,7 +16,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use self::clock::Clock;
-use self::net::Holdings;
+use self::net::{Excesses, Holdings};
 use self::simulate::{Consecutive, Paths};
 use super::model::Model;
 use super::{BLOCK, Cube, DeviceReport, Engine, EngineFault, FACTORS, Job, Shape, StageTimes};
@@ -197,9 +197,13 @@ impl CpuEngine {
             );
             let work =
                 Collecting { job, holdings: &holdings, brackets, tile, row_len, count: count as usize };
-            split_tails(tails, &tasks, levels).into_par_iter().for_each(|(accounts, tails)| {
-                clock.net(|| self.instructions.dispatch(CollectTile::<R> { work: &work, accounts, tails }));
-            });
+            split_tails(tails, &tasks, levels).into_par_iter().for_each_init(
+                Excesses::default,
+                |excesses, (accounts, tails)| {
+                    let collecting = CollectTile::<R> { work: &work, accounts, tails, excesses };
+                    clock.net(|| self.instructions.dispatch(collecting));
+                },
+            );
             first += count;
             progress(first - paths.start);
         }
@@ -254,7 +258,8 @@ impl Engine for CpuEngine {
             Precision::F64 => 8,
         };
         let block = shape.block_cells() * scalar;
-        let fixed = shape.entries() * scalar + rayon::current_num_threads() as u64 * block;
+        let fixed =
+            shape.entries() * scalar + rayon::current_num_threads() as u64 * (block + Excesses::BYTES);
         let row_block = (shape.rows * BLOCK as u64 * scalar).max(1);
         let blocks = (allowed.saturating_sub(fixed) / row_block).clamp(1, self.tile_blocks as u64);
         self.tile_blocks = blocks as usize;
@@ -318,13 +323,14 @@ struct CollectTile<'a, R: Real> {
     work: &'a Collecting<'a, R::Scalar>,
     accounts: Range<usize>,
     tails: &'a mut [Tail],
+    excesses: &'a mut Excesses,
 }
 
 impl<R: Real> pulp::WithSimd for CollectTile<'_, R> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) {
-        collect::<R>(self.work, self.accounts, self.tails);
+        collect::<R>(self.work, self.accounts, self.tails, self.excesses);
     }
 }
 
@@ -349,26 +355,37 @@ struct Collecting<'a, S> {
     count: usize,
 }
 
-/// Nets a tile for some accounts; `tails` is `[account][level]` of just these. Blocks outside,
-/// accounts inside: a block's rows stay in the cache while all accounts pass over them.
+/// Nets a tile for some accounts; `tails` is `[account][level]` of just these. Accounts inside,
+/// blocks outside, horizons outermost: the rows of one horizon on one block of paths stay in the
+/// cache while all accounts pass over them.
 #[inline(always)]
-fn collect<R: Real>(work: &Collecting<'_, R::Scalar>, accounts: Range<usize>, tails: &mut [Tail]) {
+fn collect<R: Real>(
+    work: &Collecting<'_, R::Scalar>,
+    accounts: Range<usize>,
+    tails: &mut [Tail],
+    excesses: &mut Excesses,
+) {
     let levels = work.job.levels.len();
+    let brackets = &work.brackets[accounts.start * levels..accounts.end * levels];
     let mut losses = [R::Scalar::default(); BLOCK];
-    for (block, pnl) in work.tile.chunks(work.row_len).enumerate() {
-        let valid = (work.count - block * BLOCK).min(BLOCK);
-        for (index, account) in accounts.clone().enumerate() {
-            for (horizon, holdings) in work.holdings.iter().enumerate() {
+    for (horizon, holdings) in work.holdings.iter().enumerate() {
+        for (block, pnl) in work.tile.chunks(work.row_len).enumerate() {
+            let valid = (work.count - block * BLOCK).min(BLOCK);
+            for (index, account) in accounts.clone().enumerate() {
                 net::losses::<R>(holdings, account, pnl, &mut losses);
                 for (level, tail_level) in work.job.levels.iter().enumerate() {
                     if tail_level.horizon == horizon {
-                        let bracket = &work.brackets[account * levels + level];
-                        net::collect(&losses, valid, bracket, &mut tails[index * levels + level]);
+                        let index = index * levels + level;
+                        if excesses.is_full() {
+                            excesses.sort_into(tails, brackets);
+                        }
+                        excesses.keep(&losses, valid, &brackets[index], index);
                     }
                 }
             }
         }
     }
+    excesses.sort_into(tails, brackets);
 }
 
 /// Ranges of accounts with about the same number of holdings.

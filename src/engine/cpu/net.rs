@@ -3,7 +3,7 @@
 
 use crate::engine::BLOCK;
 use crate::engine::job::Netting;
-use crate::numeric::Real;
+use crate::numeric::{Float, Real};
 use crate::risk::{Bracket, Tail};
 
 /// One horizon's netting with quantities in the engine's precision.
@@ -38,36 +38,73 @@ pub fn losses<R: Real>(
     losses: &mut [R::Scalar; BLOCK],
 ) {
     let range = holdings.starts[account] as usize..holdings.starts[account + 1] as usize;
-    // Four groups of lanes at a time stay in registers while the holdings go by.
-    const GROUPS: usize = 4;
-    let mut start = 0;
-    while start < BLOCK {
-        let mut sums = [R::default(); GROUPS];
-        for (&row, &quantity) in holdings.row[range.clone()].iter().zip(&holdings.quantity[range.clone()]) {
-            let profits = &pnl[row as usize * BLOCK + start..][..GROUPS * R::LANES];
-            for (group, sum) in sums.iter_mut().enumerate() {
-                *sum = *sum + R::splat(quantity) * R::load(&profits[group * R::LANES..]);
-            }
+    let (rows, quantities) = (&holdings.row[range.clone()], &holdings.quantity[range]);
+    // Four groups of lanes at a time stay in registers while the holdings go by. They are named one
+    // by one: an array of them is a loop, which the compiler may turn into gathers.
+    let width = 4 * R::LANES;
+    for start in (0..BLOCK).step_by(width) {
+        let [mut a, mut b, mut c, mut d] = [R::default(); 4];
+        for (&row, &quantity) in rows.iter().zip(quantities) {
+            let profits = &pnl[row as usize * BLOCK + start..][..width];
+            let quantity = R::splat(quantity);
+            a = a + quantity * R::load(profits);
+            b = b + quantity * R::load(&profits[R::LANES..]);
+            c = c + quantity * R::load(&profits[2 * R::LANES..]);
+            d = d + quantity * R::load(&profits[3 * R::LANES..]);
         }
-        for (group, sum) in sums.iter().enumerate() {
-            (-*sum).store(&mut losses[start + group * R::LANES..]);
-        }
-        start += GROUPS * R::LANES;
+        let losses = &mut losses[start..][..width];
+        (-a).store(losses);
+        (-b).store(&mut losses[R::LANES..]);
+        (-c).store(&mut losses[2 * R::LANES..]);
+        (-d).store(&mut losses[3 * R::LANES..]);
     }
 }
 
-/// Sorts a block of losses into an account's tail; `valid` of them count.
-#[inline(always)]
-pub fn collect<S: crate::numeric::Float>(
-    losses: &[S; BLOCK],
-    valid: usize,
-    bracket: &Bracket,
-    tail: &mut Tail,
-) {
-    for loss in &losses[..valid] {
-        let excess = loss.to_f64() as f32 - bracket.floor;
-        if excess >= 0.0 {
-            tail.add(excess, bracket);
+/// Losses above their bracket's floor, not yet in their tails.
+///
+/// They are few and their tails far apart in memory: kept until there are many, the waits for their
+/// tails overlap instead of holding up the netting.
+#[derive(Default)]
+pub struct Excesses(Vec<(u32, f32)>);
+
+impl Excesses {
+    /// Kept at most: well inside a cache.
+    const MOST: usize = 1 << 15;
+    /// Memory of the most.
+    pub const BYTES: u64 = (Self::MOST * size_of::<(u32, f32)>()) as u64;
+
+    /// Room for a block more.
+    pub fn is_full(&self) -> bool {
+        self.0.len() + BLOCK > Self::MOST
+    }
+
+    /// Keeps those of a block of losses that reach the bracket of tail `index`; `valid` of them count.
+    #[inline(always)]
+    pub fn keep<S: Float>(&mut self, losses: &[S; BLOCK], valid: usize, bracket: &Bracket, index: usize) {
+        let mut excesses = [0.0; BLOCK];
+        let mut is_above = [0; BLOCK];
+        for lane in 0..BLOCK {
+            excesses[lane] = losses[lane].to_f64() as f32 - bracket.floor;
+            is_above[lane] = u8::from(excesses[lane] >= 0.0);
         }
+        is_above[valid..].fill(0);
+        // Eight flags at a time, nearly all of them zero.
+        for (eight, flags) in is_above.as_chunks::<8>().0.iter().enumerate() {
+            let mut flags = u64::from_le_bytes(*flags);
+            while flags != 0 {
+                let lane = 8 * eight + flags.trailing_zeros() as usize / 8;
+                self.0.push((index as u32, excesses[lane]));
+                flags &= flags - 1;
+            }
+        }
+    }
+
+    /// Sorts all into the tails; `brackets` are those of the same indices.
+    #[inline(always)]
+    pub fn sort_into(&mut self, tails: &mut [Tail], brackets: &[Bracket]) {
+        for &(index, excess) in &self.0 {
+            tails[index as usize].add(excess, &brackets[index as usize]);
+        }
+        self.0.clear();
     }
 }

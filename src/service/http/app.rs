@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::auth::Gate;
 use super::guard::Hosts;
@@ -14,6 +14,9 @@ use super::options::{Limits, Options};
 use super::trace::Numbering;
 use crate::service::Desk;
 use crate::service::keys::Keys;
+
+/// A change of the market may take so many times as long as another request.
+const MARKET_DEADLINES: u32 = 10;
 
 /// A server's parts.
 pub struct App {
@@ -27,6 +30,8 @@ pub struct App {
     pub limits: Limits,
     /// Turns to compute.
     pub lanes: Lanes,
+    /// Room for subscriptions.
+    pub subscribers: Arc<Semaphore>,
     /// Figures for Prometheus.
     pub metrics: Metrics,
     /// Request ids.
@@ -69,6 +74,7 @@ impl App {
             hosts: Hosts::new(bound, &options.hosts),
             lanes: Lanes::new(&options.limits, &metrics),
             limits: options.limits,
+            subscribers: Arc::new(Semaphore::new(options.limits.subscribers as usize)),
             metrics,
             numbering: Numbering::new(),
             openapi: document.to_string(),
@@ -80,7 +86,7 @@ impl App {
 
 impl Lanes {
     fn new(limits: &Limits, metrics: &Metrics) -> Self {
-        let lane = |name, at_once| {
+        let lane = |name, at_once, limits: &Limits| {
             let figures = Figures {
                 depth: metrics.gauge("shortfall_queue_depth", &[("queue", name)]),
                 wait: metrics.stage(name, "wait"),
@@ -89,10 +95,11 @@ impl Lanes {
             Lane::new(name, at_once, limits, figures)
         };
         Self {
-            what_ifs: lane("what-ifs", limits.what_ifs_at_once),
-            changes: lane("changes", limits.what_ifs_at_once),
-            analyses: lane("analyses", 1),
-            markets: lane("markets", 1),
+            what_ifs: lane("what-ifs", limits.what_ifs_at_once, limits),
+            changes: lane("changes", limits.what_ifs_at_once, limits),
+            analyses: lane("analyses", 1, limits),
+            // Given up halfway, a market would never come to be current where the machine is busy.
+            markets: lane("markets", 1, &Limits { deadline: MARKET_DEADLINES * limits.deadline, ..*limits }),
         }
     }
 }

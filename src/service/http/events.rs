@@ -17,6 +17,7 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::response::{IntoResponse, Response};
 use metrics::Gauge;
 use serde::Deserialize;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use utoipa::IntoParams;
 
@@ -86,7 +87,11 @@ pub async fn events(
         (None, true) => None,
         _ => Some(app.gate.identify(presented, address.ip())?),
     };
-    let guest = Guest { app, address, caller, accounts, since: query.since };
+    let room = Arc::clone(&app.subscribers).try_acquire_owned().map_err(|_| {
+        let detail = format!("{} subscriptions are open, the limit", app.limits.subscribers);
+        Problem::new(429, "subscribers", "Too many subscriptions", detail).retry_after(1)
+    })?;
+    let guest = Guest { app, address, caller, accounts, since: query.since, _room: room };
     Ok(upgrade.max_message_size(MAX_MESSAGE_BYTES).on_upgrade(|socket| guest.serve(socket)))
 }
 
@@ -118,6 +123,7 @@ struct Guest {
     caller: Option<Caller>,
     accounts: Option<Vec<String>>,
     since: Option<u64>,
+    _room: OwnedSemaphorePermit,
 }
 
 /// Why a subscription ends.
@@ -145,11 +151,9 @@ impl Guest {
         let gauge = self.app.metrics.gauge("shortfall_subscribers", &[]);
         gauge.increment(1.0);
         let _counted = Counted(gauge);
-        let app = Arc::clone(&self.app);
-        let address = self.address;
         if let Err(End { code, reason, kind }) = self.follow(&mut socket).await {
-            app.metrics.count("shortfall_subscribers_dropped_total", kind);
-            tracing::info!(%address, kind, reason, "a subscription ends");
+            self.app.metrics.count("shortfall_subscribers_dropped_total", kind);
+            tracing::info!(address = %self.address, kind, reason, "a subscription ends");
             let frame = CloseFrame { code, reason: short(&reason).into() };
             // One that takes nothing will not take this either.
             let _ = timeout(SEND_TIME, socket.send(Message::Close(Some(frame)))).await;
@@ -157,7 +161,7 @@ impl Guest {
     }
 
     /// Sends pages until the subscriber leaves (`Ok`) or is sent away.
-    async fn follow(self, socket: &mut WebSocket) -> Result<(), End> {
+    async fn follow(&self, socket: &mut WebSocket) -> Result<(), End> {
         let Some((chosen, since)) = self.greet(socket).await? else { return Ok(()) };
         let app = &self.app;
         // Before the first look, so that nothing is missed between the two.

@@ -47,6 +47,8 @@ pub struct Limits {
     pub arrival: Duration,
     /// Open connections; further ones are closed at once.
     pub connections: usize,
+    /// Open subscriptions to events; further ones are refused.
+    pub subscribers: u32,
     /// Time that requests in flight have to finish when the service is asked to stop.
     pub drain: Duration,
 }
@@ -74,6 +76,7 @@ impl Default for Limits {
             deadline: Duration::from_secs(30),
             arrival: Duration::from_secs(10),
             connections: 1024,
+            subscribers: 256,
             drain: Duration::from_secs(30),
         }
     }

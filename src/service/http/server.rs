@@ -25,6 +25,9 @@ const ANSWERING_THREADS: usize = 2;
 /// Time between two foldings of the figures' samples.
 const FOLD_TIME: Duration = Duration::from_secs(5);
 
+/// Time in which subscribers are told that the service stops.
+const TELL_TIME: Duration = Duration::from_secs(2);
+
 /// Why the service cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeFault {
@@ -146,7 +149,13 @@ impl Running {
         tracing::info!(connections = handle.connection_count(), "stopping: requests in flight are finished");
         stop.send_replace(true);
         handle.graceful_shutdown(Some(app.limits.drain));
-        let ended = runtime.block_on(task);
+        let ended = runtime.block_on(async {
+            let ended = task.await;
+            // Each subscriber gives its room back once it has been told.
+            let _ =
+                tokio::time::timeout(TELL_TIME, app.subscribers.acquire_many(app.limits.subscribers)).await;
+            ended
+        });
         // Computations that nobody waits for any more see their flag within a block of paths.
         runtime.shutdown_timeout(Duration::from_secs(5));
         ended.unwrap_or_else(|error| Err(io::Error::other(error)))
