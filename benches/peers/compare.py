@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
+BUILD = HERE.parents[1] / "target" / "peers"
 SIGMAS = 5.0
 ROUNDING = 1e-4
 
@@ -54,8 +55,8 @@ def engine(asked, workload, data):
 
 
 def peers(asked, workload, data):
-    common = HERE / ".venv/bin/python"
-    numba = HERE / ".venv-numba/bin/python"
+    common = BUILD / "venv/bin/python"
+    numba = BUILD / "venv-numba/bin/python"
     if asked.device == "cuda":
         programs = [(common, "torch_peer.py"), (common, "cupy_peer.py")]
     else:

@@ -15,9 +15,9 @@ PATHS = 100_000
 
 
 def build():
-    here = Path(__file__).parent
-    program = here / ".build" / "quantlib_peer"
-    program.parent.mkdir(exist_ok=True)
+    here = Path(__file__).resolve().parent
+    program = here.parents[1] / "target" / "peers" / "quantlib_peer"
+    program.parent.mkdir(parents=True, exist_ok=True)
     source = here / "quantlib_peer.cpp"
     if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
         subprocess.run(["g++", "-O3", "-march=native", "-std=c++17", "-pthread", str(source), "-o", str(program),

@@ -5,7 +5,7 @@
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
-build="$here/.build"
+build="$root/target/peers"
 device=cpu install=1
 for option in "$@"; do
     case "$option" in
@@ -17,14 +17,14 @@ done
 if [ "$install" = 1 ]; then
     mkdir -p "$build"
     # Two environments: the last Numba whose LLVM from PyPI knows SVML wants an older NumPy.
-    [ -d "$here/.venv" ] || python3 -m venv "$here/.venv"
-    "$here/.venv/bin/pip" install --quiet --requirement "$here/requirements.txt" >&2
-    [ -d "$here/.venv-numba" ] || python3 -m venv "$here/.venv-numba"
-    "$here/.venv-numba/bin/pip" install --quiet --requirement "$here/requirements-numba.txt" >&2
-    [ "$device" = cpu ] || "$here/.venv/bin/pip" install --quiet cupy-cuda12x >&2
+    [ -d "$build/venv" ] || python3 -m venv "$build/venv"
+    "$build/venv/bin/pip" install --quiet --requirement "$here/requirements.txt" >&2
+    [ -d "$build/venv-numba" ] || python3 -m venv "$build/venv-numba"
+    "$build/venv-numba/bin/pip" install --quiet --requirement "$here/requirements-numba.txt" >&2
+    [ "$device" = cpu ] || "$build/venv/bin/pip" install --quiet cupy-cuda12x >&2
     [ -e /usr/include/ql/quantlib.hpp ] || [ "$device" = cuda ] ||
         echo "without QuantLib: its headers are missing (Debian: apt-get install libquantlib0-dev)" >&2
     cargo build --release --locked --quiet --manifest-path "$root/Cargo.toml"
 fi
 
-exec "$here/.venv/bin/python" "$here/compare.py" --shortfall "$root/target/release/shortfall" "$@"
+exec "$build/venv/bin/python" "$here/compare.py" --shortfall "$root/target/release/shortfall" "$@"
