@@ -17,6 +17,7 @@ use crate::engine::{
     self, BLOCK, DeviceReport, Driver, Engine, EngineFault, Job, JobInput, Pilot, StageTimes,
 };
 use crate::instrument::{UnitValue, ValueFault};
+use crate::margin::greeks::GreeksMargin;
 use crate::margin::{AccountValue, Margin, Tails, UnitTail};
 use crate::market::Market;
 use crate::portfolio::Portfolio;
@@ -97,6 +98,8 @@ pub struct AccountCase {
     pub distribution: Option<Distribution>,
     /// What its Expected Shortfall is made of, where it was asked for.
     pub attribution: Option<Attribution>,
+    /// Margins from sensitivities at the levels of both margins, likewise.
+    pub greeks: Option<[GreeksMargin; 2]>,
 }
 
 /// A case whose tails are wanted.
@@ -222,6 +225,13 @@ pub fn job(scenario: &Scenario, market: &Market) -> Result<Job, String> {
     job_after(scenario, market, &units, &units).map(|(_, job)| job)
 }
 
+/// The job of a scenario's base case at other levels than those of its margins.
+pub fn job_at(scenario: &Scenario, levels: &[(Years, Confidence)]) -> Result<Job, String> {
+    let units = value_instruments(scenario, &scenario.market)?;
+    let carried = carry(scenario, &scenario.market, &units, &units)?;
+    job_of_levels(scenario, &scenario.market, &carried.portfolio, &carried.units, levels)
+}
+
 /// The job of a portfolio in a market; `units` are the values of its instruments there.
 pub fn job_of(
     scenario: &Scenario,
@@ -229,11 +239,21 @@ pub fn job_of(
     portfolio: &Portfolio,
     units: &[UnitValue],
 ) -> Result<Job, String> {
+    job_of_levels(scenario, market, portfolio, units, &levels(scenario))
+}
+
+fn job_of_levels(
+    scenario: &Scenario,
+    market: &Market,
+    portfolio: &Portfolio,
+    units: &[UnitValue],
+    levels: &[(Years, Confidence)],
+) -> Result<Job, String> {
     let input = JobInput {
         market,
         portfolio,
         units,
-        levels: &levels(scenario),
+        levels,
         seed: scenario.simulation.seed,
         steps: scenario.simulation.steps,
         exact_steps: scenario.simulation.exact_steps,
@@ -350,10 +370,12 @@ fn run_case(
     let [maintenance, initial] = [0, 1].map(|level| pilot.unit_tails(&job, level));
     case.asset_tails = maintenance.into_iter().zip(initial).map(|(a, b)| [a, b]).collect();
     let margining = Margining::new(scenario, &market, base_units, &units, &carried.units, &case.asset_tails);
+    let selected: Vec<bool> = attributions.iter().map(Option::is_some).collect();
+    let greeks = margining.greeks(&carried, &selected).map_err(EngineFault::Device)?;
     let levels = job.levels.len();
     let mut accounts = Vec::with_capacity(job.accounts());
-    let found = drivers.into_iter().zip(distributions).zip(attributions).enumerate();
-    for (account, ((driver, distribution), attribution)) in found {
+    let all = drivers.into_iter().zip(distributions).zip(attributions).zip(greeks).enumerate();
+    for (account, (((driver, distribution), attribution), greeks)) in all {
         let ours = account * levels..(account + 1) * levels;
         let fault = results[ours.clone()].iter().find_map(|result| result.as_ref().err());
         let attribution = match (fault, attribution.transpose()) {
@@ -377,8 +399,8 @@ fn run_case(
             initial,
             margin,
             driver,
-            distribution,
-            attribution,
+    let all = drivers.into_iter().zip(distributions).zip(attributions).zip(greeks).enumerate();
+    for (account, (((driver, distribution), attribution), greeks)) in all {
         });
     }
     case.accounts = Ok(accounts);

@@ -12,8 +12,10 @@ mod fail_if;
 mod generate;
 mod init;
 mod keys;
+mod liquidation;
 mod margin;
 mod merge;
+mod oracle;
 mod output;
 mod overrides;
 mod plan;
@@ -70,6 +72,8 @@ pub enum Command {
     Margin(margin::Arguments),
     Compare(compare::Arguments),
     Generate(generate::Arguments),
+    Liquidation(liquidation::Arguments),
+    Oracle(oracle::Arguments),
     Serve(serve::Arguments),
     Whatif(whatif::Arguments),
     Keys(keys::Arguments),
@@ -106,6 +110,8 @@ pub fn perform(command: Command) -> Result<(), Failure> {
         Command::Margin(arguments) => margin::margin(&arguments),
         Command::Compare(arguments) => compare::compare(&arguments),
         Command::Generate(arguments) => generate::generate(&arguments),
+        Command::Liquidation(arguments) => liquidation::liquidation(&arguments),
+        Command::Oracle(arguments) => oracle::oracle(&arguments),
         Command::Serve(arguments) => serve::serve(&arguments),
         Command::Whatif(arguments) => whatif::whatif(&arguments),
         Command::Keys(arguments) => keys::keys(&arguments),

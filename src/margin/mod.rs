@@ -6,6 +6,7 @@
 pub mod basis;
 mod charge;
 mod exposure;
+pub mod greeks;
 pub mod history;
 mod line;
 pub mod liquidation;

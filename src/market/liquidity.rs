@@ -64,6 +64,29 @@ impl Liquidity {
     }
 }
 
+impl Liquidity {
+    /// How far trading `notional` dollars moves the price, as a fraction: the least of the routes
+    /// there are, at most 90 %.
+    ///
+    /// # Formula
+    /// Square root: `Y sigma sqrt(Q / daily volume)`; book: `band Q / depth`; pool: selling
+    /// `1 - (L / (L + Q))^2`, buying `(L / (L - Q))^2 - 1`.
+    pub fn impact_move(&self, notional: f64, side: Side, daily_volatility: f64, coefficient: f64) -> f64 {
+        let size = notional.abs();
+        let square_root = coefficient * daily_volatility * (size / self.daily_volume).sqrt();
+        let book = self.book.map_or(f64::INFINITY, |book| book.band * size / book.depth);
+        let pool = self.pool.map_or(f64::INFINITY, |value| match side {
+            Side::Sell => 1.0 - (value / (value + size)).powi(2),
+            Side::Buy if size < value => (value / (value - size)).powi(2) - 1.0,
+            Side::Buy => f64::INFINITY,
+        });
+        square_root.min(book).min(pool).min(LARGEST_MOVE)
+    }
+}
+
+/// Where a depth curve stops to mean anything.
+const LARGEST_MOVE: f64 = 0.9;
+
 /// A pool cannot sell more coins than it has: beyond half of them buying costs the notional, where
 /// [`Liquidity::impact_cost`] is capped.
 fn pool_cost(size: f64, side: Side, value: f64) -> f64 {
@@ -137,5 +160,10 @@ mod tests {
         let shallow = Liquidity { pool: Some(1.0), book: None, daily_volume: 1.0, ..plain };
         assert_eq!(cost(shallow, 1e6, Side::Buy), 1e6);
         assert_eq!(cost(plain, 0.0, Side::Sell), 0.0);
+        // The price moves by twice what a small trade pays on average, and by less than all.
+        let moved = |liquidity: Liquidity, size| liquidity.impact_move(size, Side::Sell, 0.04, 1.0);
+        assert!((moved(book, 1e6) - 0.002).abs() < 1e-15);
+        assert!((moved(pool, 1e6) - (1.0 - (1000f64 / 1001.0).powi(2))).abs() < 1e-15);
+        assert_eq!(moved(shallow, 1e6), LARGEST_MOVE);
     }
 }

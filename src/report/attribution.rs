@@ -6,10 +6,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::document::{AccountResult, Document};
+use super::greeks::GreeksMarginResult;
 use super::number::{decimals, grouped};
 use super::text::{Style, plain};
 use crate::attribution::{AssetMove, Attribution, LevelAttribution, PositionLoss, WorstPath};
 use crate::engine::{GREEKS, Greek};
+use crate::margin::greeks::GreeksMargin;
 use crate::risk::Component;
 use crate::scenario::Scenario;
 
@@ -44,6 +46,9 @@ pub struct LevelAttributionResult {
     pub remainder: f64,
     /// Paths in the tail.
     pub tail_paths: f64,
+    /// The classic margin from sensitivities, and where it differs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub greeks_margin: Option<GreeksMarginResult>,
 }
 
 /// A part of an Expected Shortfall; negative where it offsets others.
@@ -131,10 +136,13 @@ pub struct PositionLossResult {
 }
 
 impl AttributionResult {
-    /// An attribution with the names of the scenario's market.
-    pub fn new(scenario: &Scenario, attribution: &Attribution) -> Self {
-        let level = |level| LevelAttributionResult::new(scenario, level);
-        Self { maintenance: level(&attribution.maintenance), initial: level(&attribution.initial) }
+    /// An attribution with the names of the scenario's market, and the margins from sensitivities of
+    /// both levels where they are known.
+    pub fn new(scenario: &Scenario, attribution: &Attribution, greeks: Option<&[GreeksMargin; 2]>) -> Self {
+        let level = |level, index: usize| {
+            LevelAttributionResult::new(scenario, level, greeks.map(|greeks| &greeks[index]))
+        };
+        Self { maintenance: level(&attribution.maintenance, 0), initial: level(&attribution.initial, 1) }
     }
 
     /// Both levels with their names.
@@ -144,7 +152,7 @@ impl AttributionResult {
 }
 
 impl LevelAttributionResult {
-    fn new(scenario: &Scenario, level: &LevelAttribution) -> Self {
+    fn new(scenario: &Scenario, level: &LevelAttribution, greeks: Option<&GreeksMargin>) -> Self {
         let sum: f64 = level.by_position.iter().map(|p| p.component.expected_shortfall).sum();
         let whole = sum + level.remainder;
         let result = |name: String, component: &Component| ComponentResult {
@@ -165,11 +173,14 @@ impl LevelAttributionResult {
         by_asset.sort_by(|a, b| b.expected_shortfall.total_cmp(&a.expected_shortfall));
         by_position.sort_by(|a, b| b.component.expected_shortfall.total_cmp(&a.component.expected_shortfall));
         let expiry = |expiry: &Option<jiff::Timestamp>| expiry.map_or("none".to_owned(), |e| e.to_string());
+        let by_greek: Vec<ComponentResult> =
+            level.by_greek.iter().map(|(g, c)| result(g.name().to_owned(), c)).collect();
         Self {
+            greeks_margin: greeks.map(|greeks| GreeksMarginResult::new(greeks, &by_greek, level.remainder)),
             by_position,
             by_asset,
             by_expiry: level.by_expiry.iter().map(|(e, c)| result(expiry(e), c)).collect(),
-            by_greek: level.by_greek.iter().map(|(g, c)| result(g.name().to_owned(), c)).collect(),
+            by_greek,
             remainder: level.remainder,
             tail_paths: level.tail_paths,
         }
@@ -345,6 +356,7 @@ pub(super) fn render(document: &Document, style: Style) -> String {
         for (by, list) in [3, 1, 2, 0].map(|index| level.lists()[index].clone()) {
             text.push_str(&bars(by, list, decimals, style));
         }
+        level.greeks_margin.iter().for_each(|margin| text.push_str(&super::greeks::render(margin)));
     }
     text.push_str(&worst_paths(account, &document.currency));
     text

@@ -346,7 +346,10 @@ impl AccountResult {
                 high: d.high,
                 counts: d.counts.clone(),
             }),
-            attribution: case.attribution.as_ref().map(|a| AttributionResult::new(scenario, a)),
+            attribution: case
+                .attribution
+                .as_ref()
+                .map(|a| AttributionResult::new(scenario, a, case.greeks.as_ref())),
             worst_paths: case
                 .attribution
                 .as_ref()

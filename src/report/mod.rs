@@ -8,6 +8,8 @@ pub mod attribution;
 pub mod csv;
 pub mod document;
 pub mod folder;
+pub mod greeks;
+pub mod liquidation;
 pub mod manifest;
 pub(crate) mod number;
 pub mod page;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{AccountCase, Carried, Case, FailedAccount, carry, case_market, value_instruments};
 use crate::instrument::{Instrument, UnitValue};
+use crate::margin::greeks::{GreeksMargin, Sensitivities};
 use crate::margin::{self, AccountValue, Exposing, Margin, Tails, UnitTail};
 use crate::market::Market;
 use crate::portfolio::Account;
@@ -46,6 +47,27 @@ impl<'a> Margining<'a> {
         let value = self.value(account);
         let exposures = self.exposing.of(carried.0, carried.1);
         (value, margin::margin(&self.scenario.margin, &value, tails, &exposures))
+    }
+
+    /// Margins from sensitivities of the selected accounts, at both levels.
+    pub(super) fn greeks(
+        &self,
+        carried: &Carried<'_>,
+        selected: &[bool],
+    ) -> Result<Vec<Option<[GreeksMargin; 2]>>, String> {
+        if !selected.contains(&true) {
+            return Ok(vec![None; selected.len()]);
+        }
+        let Carried { portfolio, units } = carried;
+        let rules = &self.scenario.margin;
+        let sensitivities = |level| {
+            let reporting = self.scenario.reporting_asset;
+            Sensitivities::new(self.market, &portfolio.instruments, units, level, reporting)
+        };
+        let levels = [sensitivities(&rules.maintenance)?, sensitivities(&rules.initial)?];
+        let of = |account| [&levels[0], &levels[1]].map(|level| level.margin(account));
+        let accounts = portfolio.accounts.iter().zip(selected);
+        Ok(accounts.map(|(account, selected)| selected.then(|| of(account))).collect())
     }
 
     /// Value and margin of an account of the scenario's portfolio.

@@ -26,7 +26,7 @@ impl Desk {
             let attribution = self.attribution(&version, &entry, cancel)?;
             let path = |path| WorstPathResult::new(&version.scenario, path);
             answer.worst_paths = Some(attribution.worst_paths.iter().map(path).collect());
-            answer.attribution = Some(AttributionResult::new(&version.scenario, &attribution));
+            answer.attribution = Some(AttributionResult::new(&version.scenario, &attribution, None));
         }
         Ok(answer)
     }

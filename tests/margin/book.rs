@@ -1,10 +1,17 @@
 //! Rules, tails and exposures that the tests share.
 
+use std::path::Path;
+
+use shortfall::engine::cpu::CpuEngine;
+use shortfall::instrument::Instrument;
 use shortfall::margin::{
     AccountValue, AddOns, AssetExposure, AssetRisk, Exposures, MarginRules, Tails, UnitTail,
 };
 use shortfall::market::{Liquidity, PriceQuality};
+use shortfall::portfolio::{Account, Holding, Portfolio};
 use shortfall::risk::TailEstimate;
+use shortfall::run::{self, Outcome, Silent};
+use shortfall::scenario::{self, DeviceChoice, Scenario, Selection};
 use shortfall::units::Years;
 
 /// A tail of this Expected Shortfall, with a standard error of a hundredth of it.
@@ -63,4 +70,48 @@ pub fn of(asset: AssetExposure) -> Exposures {
 /// Whether two numbers agree to rounding: some tens of operations in f64.
 pub fn close(found: f64, wanted: f64) -> bool {
     (found - wanted).abs() <= 1e-12 * wanted.abs().max(1e-300)
+}
+
+/// The quickstart market without fat tails, jumps, drift, basis or moving volatility.
+pub fn normal(volatilities: [f64; 3]) -> Scenario {
+    let mut scenario = quickstart();
+    let market = &mut scenario.market;
+    market.common_jumps = None;
+    for (asset, volatility) in market.assets.iter_mut().zip(volatilities) {
+        asset.volatility_annual = volatility;
+        asset.drift_annual = 0.0;
+        asset.tail_group = None;
+        asset.own_jumps = None;
+        asset.implied_volatility = None;
+        asset.basis_volatility_annual = 0.0;
+        asset.funding_rate_annual = 0.0;
+    }
+    scenario
+}
+
+pub fn quickstart() -> Scenario {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let mut scenario = scenario::read(&folder.join("quickstart.yaml")).expect("part of the project");
+    scenario.simulation.paths = 65_536;
+    scenario.simulation.device = DeviceChoice::Cpu;
+    scenario.stresses.clear();
+    scenario.attribution = Selection::All;
+    scenario
+}
+
+/// One account that holds these.
+pub fn hold(scenario: &mut Scenario, held: &[(&str, f64)]) {
+    let market = &scenario.market;
+    let instrument = |name: &str| -> Instrument {
+        shortfall::instrument::parse(name, |asset| market.asset_index(asset)).expect(name)
+    };
+    let instruments = held.iter().map(|(name, _)| instrument(name)).collect();
+    let holdings =
+        (0..).zip(held).map(|(index, held)| Holding { instrument: index, quantity: held.1 }).collect();
+    let account = Account { name: "one".to_owned(), holdings, ..Account::default() };
+    scenario.portfolio = Portfolio { accounts: vec![account], instruments };
+}
+
+pub fn run(scenario: &Scenario) -> Outcome {
+    run::run(scenario, &mut CpuEngine::new(scenario.simulation.precision), &mut Silent).expect("no device")
 }

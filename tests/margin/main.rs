@@ -3,5 +3,8 @@
 
 mod book;
 mod components;
+mod greeks;
+mod liquidation;
+mod oracle;
 mod properties;
 mod scenarios;
