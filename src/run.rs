@@ -399,8 +399,9 @@ fn run_case(
             initial,
             margin,
             driver,
-    let all = drivers.into_iter().zip(distributions).zip(attributions).zip(greeks).enumerate();
-    for (account, (((driver, distribution), attribution), greeks)) in all {
+            distribution,
+            attribution,
+            greeks,
         });
     }
     case.accounts = Ok(accounts);
