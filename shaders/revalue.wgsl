@@ -52,7 +52,7 @@ fn profit_of(row: Row, path: u32) -> f32 {
     let u = quantity(row.curve, 1u, path);
     let v = quantity(row.curve, 2u, path);
     let linear = add(add(mul(row.u, u), mul(row.v, v)), row.offset);
-    if row.is_option == 0u {
+    if row.kind == LINEAR_ROW {
         return linear;
     }
     let k = add(row.log_moneyness, -quantity(row.curve, 0u, path));
@@ -60,6 +60,6 @@ fn profit_of(row: Row, path: u32) -> f32 {
     let strike = add(row.strike, mul(row.strike, v));
     let level = quantity(row.curve, 3u, path);
     let inverse_level = quantity(row.curve, 4u, path);
-    let value = option_value(row.sign, forward, strike, k, total_variance(row, k), level, inverse_level);
+    let value = option_value(forward, strike, k, spread_of(row, k), level, inverse_level);
     return add(linear, add(value, -row.base));
 }

@@ -370,12 +370,12 @@ fn run_case(
     let [maintenance, initial] = [0, 1].map(|level| pilot.unit_tails(&job, level));
     case.asset_tails = maintenance.into_iter().zip(initial).map(|(a, b)| [a, b]).collect();
     let margining = Margining::new(scenario, &market, base_units, &units, &carried.units, &case.asset_tails);
+    let levels = job.levels.len();
     let selected: Vec<bool> = attributions.iter().map(Option::is_some).collect();
     let greeks = margining.greeks(&carried, &selected).map_err(EngineFault::Device)?;
-    let levels = job.levels.len();
+    let parts = drivers.into_iter().zip(attributions).zip(greeks).zip(distributions);
     let mut accounts = Vec::with_capacity(job.accounts());
-    let all = drivers.into_iter().zip(distributions).zip(attributions).zip(greeks).enumerate();
-    for (account, (((driver, distribution), attribution), greeks)) in all {
+    for (account, (((driver, attribution), greeks), distribution)) in parts.enumerate() {
         let ours = account * levels..(account + 1) * levels;
         let fault = results[ours.clone()].iter().find_map(|result| result.as_ref().err());
         let attribution = match (fault, attribution.transpose()) {

@@ -12,6 +12,10 @@ const KOU: u32 = 1u;
 /// Settlements, in the order of the host's enum.
 const INVERSE: u32 = 0u;
 const LINEAR: u32 = 1u;
+/// Kinds of rows.
+const LINEAR_ROW: u32 = 0u;
+const SMILE_OPTION: u32 = 1u;
+const FLAT_OPTION: u32 = 2u;
 /// Bits of `Params.flags`.
 const VOLATILITY_MOVES: u32 = 1u;
 const BASIS_MOVES: u32 = 2u;
@@ -102,13 +106,14 @@ struct CurveTerms {
     padding: u32,
 }
 
-/// One row of the P&L cube.
+/// One row of the P&L cube. Forward and strike carry the option's sign. A flat option has half its total
+/// volatility in the place of `variance_a` and minus one over it in that of `variance_b`, both times its sign.
 struct Row {
     u: f32,
     v: f32,
     offset: f32,
     market_value: f32,
-    is_option: u32,
+    kind: u32,
     curve: u32,
     sign: f32,
     forward: f32,

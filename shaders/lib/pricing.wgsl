@@ -13,34 +13,33 @@ fn total_variance(row: Row, k: f32) -> f32 {
     return select(LEAST_VARIANCE, variance, variance > LEAST_VARIANCE);
 }
 
-fn clamp_d(d: f32) -> f32 {
-    let low = select(D_MAX, d, d < D_MAX);
-    return select(-D_MAX, low, low > -D_MAX);
+/// Half the total volatility, and minus one over it, both times the option's sign.
+fn spread_of(row: Row, k: f32) -> vec2<f32> {
+    if row.kind == FLAT_OPTION {
+        return vec2<f32>(row.variance_a, row.variance_b);
+    }
+    let variance = total_variance(row, k);
+    let inverse_root = rsqrt(variance);
+    return vec2<f32>(mul(mul(variance, inverse_root), 0.5 * row.sign), -mul(inverse_root, row.sign));
+}
+
+fn clamp_magnitude(d: f32) -> f32 {
+    let y = abs(d);
+    return select(D_MAX, y, y < D_MAX);
 }
 
 /// Undiscounted value of a European option on a forward; the arguments are explained at the twin.
-fn option_value(
-    sign: f32,
-    forward: f32,
-    strike: f32,
-    k: f32,
-    variance: f32,
-    level: f32,
-    inverse_level: f32,
-) -> f32 {
-    let inverse_root = rsqrt(variance);
-    let s = mul(mul(variance, inverse_root), level);
-    let inverse_s = mul(inverse_root, inverse_level);
-    let centre = -mul(k, inverse_s);
-    let half_s = mul(0.5, s);
-    let d1 = clamp_d(centre + half_s);
-    let d2 = clamp_d(centre - half_s);
-    let square = mul(d1, d1);
-    let weight = mul(forward, exp(-mul(0.5, square)));
-    let r = mills_pair(abs(d1), abs(d2));
+fn option_value(forward: f32, strike: f32, k: f32, spread: vec2<f32>, level: f32, inverse_level: f32) -> f32 {
+    let centre = mul(k, mul(spread.y, inverse_level));
+    let half = mul(spread.x, level);
+    let d1 = add(centre, half);
+    let d2 = add(centre, -half);
+    let y1 = clamp_magnitude(d1);
+    let weight = mul(forward, bell(y1));
+    let r = mills_pair(y1, clamp_magnitude(d2));
     let tail1 = mul(weight, r.x);
     let tail2 = mul(weight, r.y);
-    let with_forward = select(add(forward, -tail1), tail1, sign * d1 < 0.0);
-    let with_strike = select(add(strike, -tail2), tail2, sign * d2 < 0.0);
-    return mul(sign, add(with_forward, -with_strike));
+    let with_forward = select(add(forward, -tail1), tail1, d1 < 0.0);
+    let with_strike = select(add(strike, -tail2), tail2, d2 < 0.0);
+    return add(with_forward, -with_strike);
 }

@@ -3,7 +3,7 @@
 use crate::engine::job::{Curve, Job, JumpLaw, Observation};
 use crate::engine::mixing::COEFFICIENTS;
 use crate::instrument::Settlement;
-use crate::instrument::black::Variance;
+use crate::instrument::black::{LEAST_VARIANCE, Spread, Variance};
 use crate::numeric::{Float, Real};
 
 /// Everything that the stages read, as scalars of precision `S`.
@@ -84,11 +84,44 @@ pub struct Row<S> {
 #[derive(Clone, Copy)]
 pub struct OptionRow<S> {
     pub sign: S,
+    /// Forward and strike, times the sign.
     pub forward: S,
     pub strike: S,
     pub log_moneyness: S,
-    pub variance: Variance<S>,
+    pub volatility: Volatility<S>,
     pub base: S,
+}
+
+/// Total volatility of an option.
+#[derive(Clone, Copy)]
+pub enum Volatility<S> {
+    /// The same on every path but for the shift of its level.
+    Flat(Spread<S>),
+    /// Read at the path's log-moneyness.
+    Smile(Variance<S>),
+}
+
+impl<S: Float> Volatility<S> {
+    /// A flat smile of a total variance.
+    pub fn flat(sign: f64, variance: f64) -> Self {
+        let Spread { half_root, minus_inverse_root } = Spread::new(sign, variance.max(LEAST_VARIANCE));
+        let c = |x: f64| <S as Real>::constant(x);
+        Self::Flat(Spread { half_root: c(half_root), minus_inverse_root: c(minus_inverse_root) })
+    }
+
+    fn new(sign: f64, variance: &Variance<f64>) -> Self {
+        let c = |x: f64| <S as Real>::constant(x);
+        if variance.b == 0.0 {
+            return Self::flat(sign, variance.a);
+        }
+        Self::Smile(Variance {
+            a: c(variance.a),
+            b: c(variance.b),
+            rho: c(variance.rho),
+            m: c(variance.m),
+            sigma_squared: c(variance.sigma_squared),
+        })
+    }
 }
 
 impl<S: Float> Model<S> {
@@ -169,16 +202,10 @@ fn row<S: Float>(row: &crate::engine::job::RowTerms) -> Row<S> {
         market_value: c(row.market_value),
         option: row.option.map(|option| OptionRow {
             sign: c(option.sign),
-            forward: c(option.forward),
-            strike: c(option.strike),
+            forward: c(option.sign * option.forward),
+            strike: c(option.sign * option.strike),
             log_moneyness: c(option.log_moneyness),
-            variance: Variance {
-                a: c(option.variance.a),
-                b: c(option.variance.b),
-                rho: c(option.variance.rho),
-                m: c(option.variance.m),
-                sigma_squared: c(option.variance.sigma_squared),
-            },
+            volatility: Volatility::new(option.sign, &option.variance),
             base: c(option.base),
         }),
     }

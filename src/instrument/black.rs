@@ -39,41 +39,58 @@ impl<R: Real> Variance<R> {
     }
 }
 
+/// What d1 and d2 take of an option's total volatility.
+#[derive(Clone, Copy, Debug)]
+pub struct Spread<R> {
+    /// Half of it, times the option's sign.
+    pub half_root: R,
+    /// Minus one over it, times the option's sign.
+    pub minus_inverse_root: R,
+}
+
+impl<R: Real> Spread<R> {
+    /// Of an option's total variance, above zero; `sign` is +1 for a call, -1 for a put.
+    #[inline(always)]
+    pub fn new(sign: R, variance: R) -> Self {
+        let inverse_root = variance.rsqrt();
+        Self {
+            half_root: (variance * inverse_root) * (R::constant(0.5) * sign),
+            minus_inverse_root: -(inverse_root * sign),
+        }
+    }
+}
+
 /// Undiscounted value of a European option on a forward.
 ///
-/// * `sign`: +1 for a call, -1 for a put.
-/// * `forward`, `strike`: in the units that the value shall have (both may carry a weight).
+/// * `forward`, `strike`: in the units that the value shall have (both may carry a weight), times
+///   the option's sign.
 /// * `k`: `ln(strike/forward)`.
-/// * `variance`: total variance before the shift of the volatility level, above zero.
+/// * `spread`: before the shift of the volatility level.
 /// * `level`, `inverse_level`: factor on total volatility, and one over it.
 ///
-/// With `phi = exp(-d1^2/2)` and the Mills-type ratio `R`, `F N(-|d1|) = F phi R(|d1|)` and
-/// `K N(-|d2|) = F phi R(|d2|)`: one exponential serves both.
+/// With the sign `s`, `phi = exp(-d1^2/2)` and the Mills-type ratio `R`, `F N(-|d1|) = F phi R(|d1|)`
+/// and `K N(-|d2|) = F phi R(|d2|)`: one exponential serves both. The sign comes with the arguments:
+/// `s F N(s d1) - s K N(s d2)`.
 #[inline(always)]
 pub fn option_value<R: Real>(
-    sign: R,
     forward: R,
     strike: R,
     k: R,
-    variance: R,
+    spread: Spread<R>,
     level: R,
     inverse_level: R,
 ) -> R {
-    let inverse_root = variance.rsqrt();
-    let s = variance * inverse_root * level;
-    let inverse_s = inverse_root * inverse_level;
-    let half = R::constant(0.5);
     let limit = R::constant(D_MAX);
-    let centre = -(k * inverse_s);
-    let half_s = half * s;
-    let d1 = (centre + half_s).min(limit).max(-limit);
-    let d2 = (centre - half_s).min(limit).max(-limit);
-    let square = d1 * d1;
-    let weight = forward * (-(half * square)).exp();
-    let (r1, r2) = R::mills_pair(d1.abs(), d2.abs());
+    let centre = k * (spread.minus_inverse_root * inverse_level);
+    let half = spread.half_root * level;
+    let d1 = centre + half;
+    let d2 = centre - half;
+    let y1 = d1.abs().min(limit);
+    let weight = forward * y1.bell();
+    let (r1, r2) = R::mills_pair(y1, d2.abs().min(limit));
     let tail1 = weight * r1;
     let tail2 = weight * r2;
-    let with_forward = (sign * d1).if_negative(tail1, forward - tail1);
-    let with_strike = (sign * d2).if_negative(tail2, strike - tail2);
-    sign * (with_forward - with_strike)
+    let with_forward = d1.if_negative(tail1, forward - tail1);
+    let with_strike = d2.if_negative(tail2, strike - tail2);
+    with_forward - with_strike
 }

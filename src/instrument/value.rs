@@ -15,7 +15,7 @@ mod exposure;
 
 pub use exposure::UnitExposure;
 
-use super::black::{LEAST_VARIANCE, Variance, option_value};
+use super::black::{LEAST_VARIANCE, Spread, Variance, option_value};
 use super::{Instrument, Kind, OptionTerms, Settlement};
 use crate::market::{Asset, Market, SviSlice};
 use crate::numeric::Real;
@@ -204,8 +204,9 @@ impl UnitValue {
         let weight = self.weight(terms.settlement, 0.0);
         let k = (terms.strike / self.forward).ln();
         let variance = (svi.total_variance(k) * level).max(LEAST_VARIANCE);
-        let otm_value =
-            option_value(otm_sign, weight * self.forward, weight * terms.strike, k, variance, 1.0, 1.0);
+        let signed = otm_sign * weight;
+        let spread = Spread::new(otm_sign, variance);
+        let otm_value = option_value(signed * self.forward, signed * terms.strike, k, spread, 1.0, 1.0);
         self.market_value = weight * intrinsic.max(0.0) + otm_value;
         self.smile = Some(Smile { terms, svi, level, otm_sign, otm_value });
         Ok(())

@@ -2,7 +2,7 @@
 //! algorithms of this module are built once for both precisions.
 
 use super::real::Real;
-use super::{exp_log, normal, root, trig};
+use super::{exp_log, normal, option, root, trig};
 
 /// One lane: `f32`, the engine's figure, or `f64`, its reference.
 pub trait Float: Real<Word = u32, Scalar = Self> + PartialOrd {
@@ -40,6 +40,10 @@ pub trait Float: Real<Word = u32, Scalar = Self> + PartialOrd {
     /// Improves `z`, where `N(-z) = p`, as far as this precision needs it.
     #[doc(hidden)]
     fn refine_quantile(z: Self, p: Self) -> Self;
+    #[doc(hidden)]
+    fn tail_pair(y1: Self, y2: Self) -> (Self, Self);
+    #[doc(hidden)]
+    fn bell_curve(self) -> Self;
 }
 
 /// The numbers that differ between precisions. Polynomials run from the constant term up.
@@ -168,7 +172,11 @@ macro_rules! real_for_scalar {
             }
             #[inline(always)]
             fn mills_pair(y1: Self, y2: Self) -> (Self, Self) {
-                normal::mills_pair(y1, y2)
+                Float::tail_pair(y1, y2)
+            }
+            #[inline(always)]
+            fn bell(self) -> Self {
+                Float::bell_curve(self)
             }
             #[inline(always)]
             fn exp_neg_half_square(self) -> Self {
@@ -260,6 +268,14 @@ impl Float for f32 {
     fn refine_quantile(z: Self, _p: Self) -> Self {
         z
     }
+    #[inline(always)]
+    fn tail_pair(y1: Self, y2: Self) -> (Self, Self) {
+        option::tail_pair(y1, y2)
+    }
+    #[inline(always)]
+    fn bell_curve(self) -> Self {
+        option::bell(self)
+    }
 }
 
 /// Bits of 1 and of the square root of 1/2.
@@ -325,5 +341,13 @@ impl Float for f64 {
     #[inline(always)]
     fn refine_quantile(z: Self, p: Self) -> Self {
         normal::halley_step(z, p)
+    }
+    #[inline(always)]
+    fn tail_pair(y1: Self, y2: Self) -> (Self, Self) {
+        normal::mills_pair(y1, y2)
+    }
+    #[inline(always)]
+    fn bell_curve(self) -> Self {
+        exp_log::exp(-0.5 * (self * self))
     }
 }

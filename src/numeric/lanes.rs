@@ -122,7 +122,7 @@ impl<T: Float, const N: usize> Real for Lanes<T, N> {
         slice[..N].copy_from_slice(&self.0);
     }
 
-    of_one!(abs, recip, rsqrt, sqrt, exp, expm1, log, log1p, mills, exp_neg_half_square, normal_cdf);
+    of_one!(abs, recip, rsqrt, sqrt, exp, expm1, log, log1p, mills, bell, exp_neg_half_square, normal_cdf);
     of_two!(min, max);
     of_word!(uniform, neg_log_uniform, inverse_normal_cdf);
 

@@ -20,6 +20,7 @@ mod f64_tables;
 mod float;
 mod lanes;
 mod normal;
+mod option;
 mod philox;
 mod real;
 mod rng;

@@ -37,7 +37,7 @@ fn an_upper_bound_is_some_standard_errors_above() {
     let margin = margin(&plain, &value(0.0, 0.0), &tails(1000.0, 1400.0), &Exposures::default());
     // The 95 % quantile of the normal law, 1.6448536269514722, times a standard error of 10.
     assert!(close(margin.maintenance_lines.get(Line::ErrorAllowance), 16.448536269514722));
-    assert!(close(margin.maintenance_margin, 1016.448_536_269_514_7));
+    assert!(close(margin.maintenance_margin, 1_016.448_536_269_514_7));
 }
 
 #[test]

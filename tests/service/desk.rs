@@ -47,7 +47,7 @@ fn an_attribution_is_that_of_a_run() {
     let outcome = run::run(&scenario, &mut CpuEngine::new(scenario.simulation.precision), &mut Silent);
     let accounts = outcome.unwrap().cases.swap_remove(0).accounts.unwrap();
     let by_run = accounts.iter().find_map(|case| case.attribution.as_ref()).unwrap();
-    let by_run = AttributionResult::new(&scenario, by_run);
+    let by_run = AttributionResult::new(&scenario, by_run, None);
     let answer = desk.margin("market-maker", true, &Cancel::default()).unwrap();
     let json = |value: &AttributionResult| serde_json::to_value(value).unwrap();
     assert_eq!(json(&answer.attribution.unwrap()), json(&by_run));

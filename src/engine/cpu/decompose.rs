@@ -7,8 +7,7 @@ use super::simulate::State;
 use super::tail_paths::{block_of, buffers};
 use super::{BLOCK, CpuEngine, FACTORS, Job};
 use crate::engine::greek::{GREEKS, Greek, RowSplit};
-use crate::engine::model::{Model, OptionRow, Row};
-use crate::instrument::black::Variance;
+use crate::engine::model::{Model, OptionRow, Row, Volatility};
 use crate::numeric::{Float, Lanes, Real};
 use crate::risk::{ComponentSums, TailPaths};
 use crate::scenario::Precision;
@@ -179,8 +178,8 @@ impl<'a> Work<'a> {
 
 /// The row with its option's smile flat at today's volatility of its strike.
 fn still(row: &Row<f64>, split: &RowSplit) -> Row<f64> {
-    let flat = Variance { a: split.variance, b: 0.0, rho: 0.0, m: 0.0, sigma_squared: 1.0 };
-    Row { option: row.option.map(|option| OptionRow { variance: flat, ..option }), ..*row }
+    let flat = |option: OptionRow<f64>| Volatility::flat(option.sign, split.variance);
+    Row { option: row.option.map(|option| OptionRow { volatility: flat(option), ..option }), ..*row }
 }
 
 /// Weights of a block's paths, zero for those that fill it up.

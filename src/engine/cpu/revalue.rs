@@ -1,9 +1,9 @@
 //! Stage 2: profit of every row on a block of paths. The twin of `shaders/revalue.wgsl`.
 
-use crate::engine::model::{CurveTerms, Model, Row};
+use crate::engine::model::{CurveTerms, Model, Row, Volatility};
 use crate::engine::{BLOCK, FACTORS};
 use crate::instrument::Settlement;
-use crate::instrument::black::{Variance, option_value};
+use crate::instrument::black::{Spread, Variance, option_value};
 use crate::numeric::Real;
 
 /// Path quantities of a curve point, one group of lanes.
@@ -76,19 +76,29 @@ pub(super) fn profit<R: Real>(row: &Row<R::Scalar>, q: &Quantities<R>) -> R {
     let linear = R::splat(row.u) * q.u + R::splat(row.v) * q.v;
     let linear = linear + R::splat(row.offset);
     let Some(option) = &row.option else { return linear };
-    let variance = Variance {
-        a: R::splat(option.variance.a),
-        b: R::splat(option.variance.b),
-        rho: R::splat(option.variance.rho),
-        m: R::splat(option.variance.m),
-        sigma_squared: R::splat(option.variance.sigma_squared),
-    };
     let k = R::splat(option.log_moneyness) - q.g;
     let forward = R::splat(option.forward) + R::splat(option.forward) * q.u;
     let strike = R::splat(option.strike) + R::splat(option.strike) * q.v;
-    let value =
-        option_value(R::splat(option.sign), forward, strike, k, variance.at(k), q.level, q.inverse_level);
+    let spread = match &option.volatility {
+        Volatility::Flat(spread) => Spread {
+            half_root: R::splat(spread.half_root),
+            minus_inverse_root: R::splat(spread.minus_inverse_root),
+        },
+        Volatility::Smile(variance) => Spread::new(R::splat(option.sign), splat(variance).at(k)),
+    };
+    let value = option_value(forward, strike, k, spread, q.level, q.inverse_level);
     linear + (value - R::splat(option.base))
+}
+
+#[inline(always)]
+fn splat<R: Real>(variance: &Variance<R::Scalar>) -> Variance<R> {
+    Variance {
+        a: R::splat(variance.a),
+        b: R::splat(variance.b),
+        rho: R::splat(variance.rho),
+        m: R::splat(variance.m),
+        sigma_squared: R::splat(variance.sigma_squared),
+    }
 }
 
 /// `((V + P)/S' - V/S)` for profit `P`, value now `V` and the numeraire's price `S`, `S'`.

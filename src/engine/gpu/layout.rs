@@ -4,7 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::engine::Job;
 use crate::engine::job::Netting;
-use crate::engine::model::{CurveTerms as ModelCurve, Law, Model, Row as ModelRow};
+use crate::engine::model::{CurveTerms as ModelCurve, Law, Model, Row as ModelRow, Volatility};
 use crate::instrument::Settlement;
 use crate::numeric::Real;
 use crate::risk::Bracket;
@@ -18,6 +18,9 @@ const MERTON: u32 = 0;
 const KOU: u32 = 1;
 const INVERSE: u32 = 0;
 const LINEAR: u32 = 1;
+const LINEAR_ROW: u32 = 0;
+const SMILE_OPTION: u32 = 1;
+const FLAT_OPTION: u32 = 2;
 
 /// Bits of [`Params::flags`].
 pub mod flag {
@@ -135,7 +138,7 @@ shared! {
         v: f32,
         offset: f32,
         market_value: f32,
-        is_option: u32,
+        kind: u32,
         curve: u32,
         sign: f32,
         forward: f32,
@@ -309,22 +312,39 @@ fn rows(model: &Model<f32>) -> Vec<Row> {
 }
 
 fn row(row: &ModelRow<f32>) -> Row {
-    let linear =
-        Row { u: row.u, v: row.v, offset: row.offset, market_value: row.market_value, ..Row::default() };
+    let linear = Row {
+        kind: LINEAR_ROW,
+        u: row.u,
+        v: row.v,
+        offset: row.offset,
+        market_value: row.market_value,
+        ..Row::default()
+    };
     let Some(option) = &row.option else { return linear };
-    Row {
-        is_option: 1,
+    let option_row = Row {
         sign: option.sign,
         forward: option.forward,
         strike: option.strike,
         log_moneyness: option.log_moneyness,
         base: option.base,
-        variance_a: option.variance.a,
-        variance_b: option.variance.b,
-        variance_rho: option.variance.rho,
-        variance_m: option.variance.m,
-        variance_sigma_squared: option.variance.sigma_squared,
         ..linear
+    };
+    match &option.volatility {
+        Volatility::Flat(spread) => Row {
+            kind: FLAT_OPTION,
+            variance_a: spread.half_root,
+            variance_b: spread.minus_inverse_root,
+            ..option_row
+        },
+        Volatility::Smile(variance) => Row {
+            kind: SMILE_OPTION,
+            variance_a: variance.a,
+            variance_b: variance.b,
+            variance_rho: variance.rho,
+            variance_m: variance.m,
+            variance_sigma_squared: variance.sigma_squared,
+            ..option_row
+        },
     }
 }
 

@@ -7,7 +7,7 @@ use crate::numeric::{Float, Lanes, Real, Word, philox4x32_10};
 
 /// Arguments of each function; odd, so that the last row is not full of fresh ones.
 const COUNT: usize = 300_007;
-const FUNCTIONS: usize = 18;
+const FUNCTIONS: usize = 19;
 
 /// Arguments by domain.
 struct Arguments<T> {
@@ -64,6 +64,7 @@ fn every_function<R: Real>(arguments: &Arguments<R::Scalar>) -> Vec<R::Scalar> {
             p.log1p(),
             y.mills(),
             mills1 + mills2,
+            y.min(R::constant(13.0)).bell(),
             x.exp_neg_half_square(),
             x.normal_cdf(),
             R::uniform(words[0]),

@@ -99,6 +99,18 @@ fn mills_ratios() {
     holds(&relative("mills f64 beyond 38", 1e-3), &sweep_f64(38.0, 1e30), Real::mills, mills);
 }
 
+/// The claim grows with `x*x`, so it is held of errors divided by `2 + x*x`.
+#[test]
+fn bells() {
+    let scaled = |got: f64, x: f64| 1.0 + (got / exp_neg_half_square(x) - 1.0) / (2.0 + x * x);
+    let single = |x: f64| scaled(<f32 as Real>::bell(x as f32).into(), x);
+    let domain = both_signs(sweep_f32(f32::MIN_POSITIVE, 13.0), sweep_f32(f32::MIN_POSITIVE, 13.0));
+    holds(&absolute("bell f32", 1.2e-7), &domain, single, |_| 1.0);
+    let double = |x: f64| scaled(Real::bell(x), x);
+    // Beside 1 the error itself is rounded to 2.2e-16.
+    holds(&absolute("bell f64", 2e-16 + f64::EPSILON), &sweep_f64(1e-20, 13.0), double, |_| 1.0);
+}
+
 #[test]
 fn pairs_of_mills_ratios() {
     let domain = sweep_f32(f32::MIN_POSITIVE, 13.0);
