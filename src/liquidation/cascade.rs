@@ -47,14 +47,18 @@ pub struct Wave {
 }
 
 /// A cascade for every fall; none where an asset has no `liquidity`.
-pub(super) fn cascades(scenario: &Scenario, options: &Options) -> Result<Vec<Cascade>, LiquidationFault> {
+pub(super) fn cascades(
+    scenario: &Scenario,
+    margins: &[f64],
+    options: &Options,
+) -> Result<Vec<Cascade>, LiquidationFault> {
     if scenario.market.assets.iter().any(|asset| asset.liquidity.is_none()) {
         return Ok(Vec::new());
     }
-    options.falls.iter().map(|&fall| cascade(scenario, fall, options.paths)).collect()
+    options.falls.iter().map(|&fall| cascade(scenario, margins, fall, options.paths)).collect()
 }
 
-fn cascade(scenario: &Scenario, fall: f64, paths: u64) -> Result<Cascade, LiquidationFault> {
+fn cascade(scenario: &Scenario, margins: &[f64], fall: f64, paths: u64) -> Result<Cascade, LiquidationFault> {
     let assets = scenario.market.assets.len();
     let mut level = vec![1.0 - fall; assets];
     let mut open = vec![true; scenario.portfolio.accounts.len()];
@@ -69,7 +73,7 @@ fn cascade(scenario: &Scenario, fall: f64, paths: u64) -> Result<Cascade, Liquid
     };
     loop {
         let moves: Move = level.iter().map(|level| level - 1.0).enumerate().collect();
-        let points = revalue::after(scenario, std::slice::from_ref(&moves), paths)?.remove(0);
+        let points = revalue::after(scenario, margins, std::slice::from_ref(&moves), paths)?.remove(0);
         let is_breached =
             |(account, point): (usize, &Point)| (open[account] && !(point.gap() >= 0.0)).then_some(account);
         let breached: Vec<usize> = points.iter().enumerate().filter_map(is_breached).collect();

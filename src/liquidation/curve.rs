@@ -4,7 +4,6 @@ use serde::Serialize;
 
 use super::LiquidationFault;
 use super::revalue::{self, Move, Point};
-use crate::run::AccountCase;
 use crate::scenario::Scenario;
 
 /// Simple returns at which margins are run in full.
@@ -44,8 +43,8 @@ pub(super) struct Place {
 }
 
 impl Curves {
-    pub fn new(scenario: &Scenario, base: &[AccountCase], paths: u64) -> Result<Self, LiquidationFault> {
-        let (accounts, assets) = (base.len(), scenario.market.assets.len());
+    pub fn new(scenario: &Scenario, margins: &[f64], paths: u64) -> Result<Self, LiquidationFault> {
+        let (accounts, assets) = (margins.len(), scenario.market.assets.len());
         if accounts * assets * NODES.len() > MAX_NUMBERS {
             return Err(LiquidationFault::Data(format!(
                 "{accounts} accounts of {assets} assets; at most {} together",
@@ -55,7 +54,7 @@ impl Curves {
         let zero = NODES.iter().position(|x| *x == 0.0).expect("a node without a move");
         let one = |asset| NODES.iter().map(move |&relative| vec![(asset, relative)]);
         let moves: Vec<Move> = (0..assets).flat_map(one).collect();
-        let points = revalue::after(scenario, &moves, paths)?;
+        let points = revalue::after(scenario, margins, &moves, paths)?;
         let margin = |account: usize, asset: usize, node: usize| {
             points[asset * NODES.len() + node][account].maintenance_margin
         };
@@ -75,7 +74,7 @@ impl Curves {
         Ok(Self {
             assets,
             nodes: NODES.iter().map(|x| x.ln_1p()).collect(),
-            base: base.iter().map(|case| case.margin.maintenance_margin).collect(),
+            base: margins.to_vec(),
             change,
             moving,
         })
@@ -109,23 +108,16 @@ impl Curves {
         joint: &[Vec<f64>],
         paths: u64,
     ) -> Result<CurveError, LiquidationFault> {
-        let mut moves: Vec<Move> =
+        let moves: Vec<Move> =
             joint.iter().map(|x| x.iter().map(|x| x.exp_m1()).enumerate().collect()).collect();
-        moves.push(Vec::new());
-        let full = revalue::after(scenario, &moves, paths)?;
-        let (unmoved, full) = full.split_last().expect("one more than the moves");
-        let errors = joint.iter().zip(full).map(|(x, full)| {
+        let full = revalue::after(scenario, &self.base, &moves, paths)?;
+        let errors = joint.iter().zip(&full).map(|(x, full)| {
             let places: Vec<Place> = x.iter().map(|x| self.place(*x)).collect();
-            // Few paths: what the base margin is off is no error of the curve.
-            let wanted = |account: usize, point: &Point| {
-                point.maintenance_margin - unmoved[account].maintenance_margin + self.base[account]
+            let off = |(account, point): (usize, &Point)| {
+                (self.margin(account, &places) - point.maintenance_margin).abs()
             };
-            let accounts = full.iter().enumerate();
-            let off: f64 = accounts
-                .clone()
-                .map(|(a, point)| (self.margin(a, &places) - wanted(a, point).max(0.0)).abs())
-                .sum();
-            let size: f64 = accounts.map(|(a, point)| wanted(a, point).max(0.0)).sum();
+            let off: f64 = full.iter().enumerate().map(off).sum();
+            let size: f64 = full.iter().map(|point| point.maintenance_margin).sum();
             if size > 0.0 { off / size } else { 0.0 }
         });
         let errors: Vec<f64> = errors.collect();

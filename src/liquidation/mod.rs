@@ -168,7 +168,8 @@ pub fn analyse(
     let mut neediest: Vec<usize> = (0..base.len()).collect();
     neediest.sort_by(|&a, &b| need(&base[a]).total_cmp(&need(&base[b])));
     stage("margins after moves of each asset");
-    let curves = curve::Curves::new(scenario, &base, options.paths)?;
+    let margins: Vec<f64> = base.iter().map(|case| case.margin.maintenance_margin).collect();
+    let curves = curve::Curves::new(scenario, &margins, options.paths)?;
     stage("accounts along paths");
     let PathRisk { breaches, fund, curve_error } = breach::simulate(scenario, &base, &curves, options)?;
     stage("liquidation prices and trades");
@@ -185,7 +186,7 @@ pub fn analyse(
             initial_margin: case.margin.initial_margin,
             breach: breaches[index].clone(),
             liquidation_prices: match is_near {
-                true => price::prices(scenario, index, options.paths)?,
+                true => price::prices(scenario, index, margins[index], options.paths)?,
                 false => Vec::new(),
             },
             reduction: match is_near {
@@ -195,9 +196,9 @@ pub fn analyse(
         });
     }
     stage("cascades");
-    let cascades = cascade::cascades(scenario, options)?;
-    let surface =
-        options.surface.map(|account| price::surface(scenario, account, options.paths)).transpose()?;
+    let cascades = cascade::cascades(scenario, &margins, options)?;
+    let surface = |account: usize| price::surface(scenario, account, margins[account], options.paths);
+    let surface = options.surface.map(surface).transpose()?;
     Ok(Analysis {
         paths: options.paths,
         horizon_days: scenario.margin.maintenance.horizon.days(),

@@ -49,12 +49,13 @@ pub struct Surface {
 pub(super) fn prices(
     scenario: &Scenario,
     account: usize,
+    margin: f64,
     paths: u64,
 ) -> Result<Vec<LiquidationPrice>, LiquidationFault> {
     let scenario = revalue::alone(scenario, account);
     let mut found = Vec::new();
     for (asset, _) in held(&scenario)? {
-        let search = Search { scenario: &scenario, asset, paths };
+        let search = Search { scenario: &scenario, asset, margin, paths };
         for side in [&FALLS, &RISES] {
             found.extend(search.nearest(side)?);
         }
@@ -63,7 +64,12 @@ pub(super) fn prices(
 }
 
 /// The surface of an account over the two assets of its largest deltas.
-pub(super) fn surface(scenario: &Scenario, account: usize, paths: u64) -> Result<Surface, LiquidationFault> {
+pub(super) fn surface(
+    scenario: &Scenario,
+    account: usize,
+    margin: f64,
+    paths: u64,
+) -> Result<Surface, LiquidationFault> {
     let scenario = revalue::alone(scenario, account);
     let mut held = held(&scenario)?;
     held.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
@@ -72,7 +78,7 @@ pub(super) fn surface(scenario: &Scenario, account: usize, paths: u64) -> Result
     })?;
     let pair = |&a: &f64| SURFACE.iter().map(move |&b| vec![(first, a), (second, b)]);
     let moves: Vec<Move> = SURFACE.iter().flat_map(pair).collect();
-    let points = revalue::after(&scenario, &moves, paths)?;
+    let points = revalue::after(&scenario, &[margin], &moves, paths)?;
     let health: Vec<Option<f64>> = points.iter().map(|accounts| accounts[0].health()).collect();
     let name = |asset: usize| scenario.market.assets[asset].name.clone();
     Ok(Surface {
@@ -100,13 +106,15 @@ fn held(scenario: &Scenario) -> Result<Vec<(usize, f64)>, LiquidationFault> {
 struct Search<'a> {
     scenario: &'a Scenario,
     asset: usize,
+    /// Maintenance margin of today.
+    margin: f64,
     paths: u64,
 }
 
 impl Search<'_> {
     fn points(&self, moves: &[f64]) -> Result<Vec<Point>, LiquidationFault> {
         let moves: Vec<Move> = moves.iter().map(|&relative| vec![(self.asset, relative)]).collect();
-        Ok(revalue::after(self.scenario, &moves, self.paths)?
+        Ok(revalue::after(self.scenario, &[self.margin], &moves, self.paths)?
             .into_iter()
             .map(|accounts| accounts[0])
             .collect())

@@ -40,9 +40,11 @@ impl Point {
     }
 }
 
-/// Every account after every move, `[move][account]`.
+/// Every account after every move, `[move][account]`. `margins` are those of today by account, from
+/// more paths: a margin after a move is today's and the difference that the move makes on few paths.
 pub(super) fn after(
     scenario: &Scenario,
+    margins: &[f64],
     moves: &[Move],
     paths: u64,
 ) -> Result<Vec<Vec<Point>>, LiquidationFault> {
@@ -59,8 +61,15 @@ pub(super) fn after(
         }));
         let mut engine = CpuEngine::new(scenario.simulation.precision);
         let outcome = run::run(&scenario, &mut engine, &mut Silent)?;
+        let unmoved = accounts(&outcome.cases[0])?;
         for case in &outcome.cases[named + 1..] {
-            points.push(accounts(case)?.iter().map(Point::of).collect());
+            let point = |((case, unmoved), margin): ((&AccountCase, &AccountCase), &f64)| {
+                let point = Point::of(case);
+                let change = point.maintenance_margin - unmoved.margin.maintenance_margin;
+                Point { maintenance_margin: (margin + change).max(0.0), ..point }
+            };
+            let accounts = accounts(case)?;
+            points.push(accounts.iter().zip(&unmoved).zip(margins).map(point).collect());
         }
     }
     Ok(points)
