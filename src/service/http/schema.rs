@@ -192,7 +192,7 @@ mod tests {
                 "body.orders[0].instrument: 3; string",
                 "body.orders[0].quantity: `x`; number",
                 "body.orders[1].colour: an unknown field; one of entry, instrument, quantity, side",
-                "body.orders[1].side: `hold`; one of \"buy\", \"sell\"",
+                "body.orders[1].side: `hold`; one of `buy`, `sell`",
                 "body.orders[1].instrument: nothing; string",
             ]
         );
