@@ -43,7 +43,7 @@ pub struct Arguments {
 const AFTER_HELP: &str = concat!(
     "\
 Examples:
-  shortfall whatif --account market-maker BTC-27MAR26-80000-C +10
+  shortfall whatif --account market-maker BTC-27MAR26-80000-C +10 --cash BTC=-0.4
   shortfall whatif --account market-maker BTC-27MAR26-80000-C -5 BTC-PERPETUAL 20000 --json
   SHORTFALL_KEY=$(cat key.txt) shortfall whatif --server https://margin.example --trust ca.pem BTC 1
 
@@ -73,7 +73,11 @@ pub fn whatif(arguments: &Arguments) -> Result<(), Failure> {
         let json = serde_json::to_string_pretty(&answer).expect("plain fields become JSON");
         return output::print(&format!("{json}\n"));
     }
-    output::print(&text::what_if(&answer))
+    let mut shown = text::what_if(&answer);
+    if arguments.cash.is_empty() {
+        shown.push_str("\nthe orders pay nothing here: what options or coins cost goes into --cash\n");
+    }
+    output::print(&shown)
 }
 
 fn orders(words: &[String]) -> Result<Vec<Position>, Failure> {
