@@ -1,7 +1,7 @@
 //! When accounts are liquidated, what it costs, and what is left for the insurance fund.
 //!
-//! Margins after a move of prices are full runs on the same random words ([`revalue`]); only along
-//! simulated paths are they interpolated between such runs ([`curve`]), with the error measured.
+//! Margins after a move of prices are full runs on the same random words (`revalue`); only along
+//! simulated paths are they interpolated between such runs (`curve`), with the error measured.
 //! docs/liquidation.md has definitions and formulas.
 
 mod breach;

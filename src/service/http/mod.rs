@@ -1,7 +1,7 @@
 //! The service over HTTP: routes, keys, limits, TLS, events, figures, pages.
 //!
 //! Reads of kept figures are answered at once. What computes waits for a turn in the queue of its
-//! kind ([`lanes`]); when its client goes away, it stops computing.
+//! kind (`lanes`); when its client goes away, it stops computing.
 
 mod answer;
 mod app;
