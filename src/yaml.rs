@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_yaml::Spanned;
@@ -34,6 +35,30 @@ enum Value {
     Text(String),
     Sequence(Vec<Node>),
     Mapping(Vec<(String, u64, u64, Node)>),
+}
+
+/// Reads a file whose root is a mapping; `read` gets the mapping and the folder to which the file's
+/// paths are relative. `expected` says what a file that cannot be opened should be. All faults are
+/// reported together.
+pub fn read_file<T>(
+    path: &Path,
+    expected: &str,
+    read: impl FnOnce(&Mapping<'_>, &Path) -> Option<T>,
+) -> Result<T, Faults> {
+    let file = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|error| Fault {
+        file: file.clone(),
+        line: 0,
+        column: 0,
+        field: String::new(),
+        found: error.to_string(),
+        expected: expected.to_owned(),
+    })?;
+    let node = parse(&file, &text)?;
+    let document = Document::new(&file);
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let value = At::root(&node, &document).mapping(|m| read(m, folder));
+    document.into_faults().into_result(value)
 }
 
 /// Parses a document. Syntax errors come back as one fault with its line and column.

@@ -8,9 +8,9 @@ use super::book::{Book, OptionLeg};
 use super::model::Model;
 use crate::calibrate::history::{self, History};
 use crate::closed_form::black::OptionKind;
-use crate::fault::{Fault, Faults};
+use crate::fault::Faults;
 use crate::units::Confidence;
-use crate::yaml::{self, At, Document, Mapping};
+use crate::yaml::{self, At, Mapping};
 
 /// Most books of a backtest.
 const MAX_BOOKS: usize = 200;
@@ -78,20 +78,8 @@ pub struct Crisis {
 
 /// Reads and checks a file and the histories that it names.
 pub fn read(path: &Path) -> Result<Backtest, Faults> {
-    let file = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| Fault {
-        file: file.clone(),
-        line: 0,
-        column: 0,
-        field: String::new(),
-        found: error.to_string(),
-        expected: "a readable backtest file, such as scenarios/backtest.yaml".to_owned(),
-    })?;
-    let node = yaml::parse(&file, &text)?;
-    let document = Document::new(&file);
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let backtest = At::root(&node, &document).mapping(|m| read_backtest(m, folder));
-    document.into_faults().into_result(backtest)
+    let expected = "a readable backtest file, such as scenarios/backtest.yaml";
+    yaml::read_file(path, expected, read_backtest)
 }
 
 fn read_backtest(m: &Mapping<'_>, folder: &Path) -> Option<Backtest> {

@@ -6,11 +6,11 @@ use jiff::civil::Date;
 
 use super::{Comparison, Historical, MarginLevel, SpanRanges, Venue};
 use crate::calibrate::{ewma, history};
-use crate::fault::{Fault, Faults};
+use crate::fault::Faults;
 use crate::rulebook::{self, ShelfFault};
 use crate::scenario::{self, Scenario};
 use crate::units::fraction;
-use crate::yaml::{self, At, Document, Mapping};
+use crate::yaml::{self, At, Mapping};
 
 /// Days of history where the file does not say: two years.
 const DAYS: usize = 730;
@@ -20,20 +20,7 @@ const SPAN: [&str; 2] = ["span", "span-cme"];
 
 /// Reads and checks a comparison and every file that it names. All faults are reported together.
 pub fn read(path: &Path) -> Result<Comparison, Faults> {
-    let file = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| Fault {
-        file: file.clone(),
-        line: 0,
-        column: 0,
-        field: String::new(),
-        found: error.to_string(),
-        expected: "a readable comparison; scenarios/compare.yaml is one".to_owned(),
-    })?;
-    let node = yaml::parse(&file, &text)?;
-    let document = Document::new(&file);
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let comparison = At::root(&node, &document).mapping(|m| read_comparison(m, folder));
-    document.into_faults().into_result(comparison)
+    yaml::read_file(path, "a readable comparison; scenarios/compare.yaml is one", read_comparison)
 }
 
 fn read_comparison(m: &Mapping<'_>, folder: &Path) -> Option<Comparison> {

@@ -8,7 +8,7 @@ use super::{
     Asset, Correlation, CorrelationFault, Forward, ImpliedVolatility, JumpSize, Jumps, Market, SurfaceSlice,
     SviSlice, TailGroup, liquidity, quotes,
 };
-use crate::fault::{Fault, Faults};
+use crate::fault::Faults;
 use crate::table::{Row, Table, optional, required};
 use crate::units::Years;
 use crate::yaml::{self, At, Document, Mapping};
@@ -20,20 +20,8 @@ const MAX_INTENSITY: f64 = 100_000.0;
 
 /// Reads and checks a market. All faults of all its files are reported together.
 pub fn read(path: &Path) -> Result<Market, Faults> {
-    let file = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| Fault {
-        file: file.clone(),
-        line: 0,
-        column: 0,
-        field: String::new(),
-        found: error.to_string(),
-        expected: "a readable market file; paths are relative to the file that names them".to_owned(),
-    })?;
-    let node = yaml::parse(&file, &text)?;
-    let document = Document::new(&file);
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let market = At::root(&node, &document).mapping(|m| read_market(m, folder));
-    document.into_faults().into_result(market)
+    let expected = "a readable market file; paths are relative to the file that names them";
+    yaml::read_file(path, expected, read_market)
 }
 
 /// The market file and the tables that it names, for hashing. Call it on a market that was read.

@@ -12,7 +12,7 @@ use crate::market::{self, Market};
 use crate::portfolio::{self, Rows, Sources};
 use crate::table::{Table, optional, required};
 use crate::units;
-use crate::yaml::{self, At, Document, Mapping};
+use crate::yaml::{self, At, Mapping};
 
 /// Most paths of one run.
 pub const MAX_PATHS: u64 = 1 << 36;
@@ -37,23 +37,11 @@ pub fn read_with<T>(
     keep: &mut dyn FnMut(&str, Rows<'_>),
     more: impl FnOnce(&Mapping<'_>) -> Option<T>,
 ) -> Result<(Scenario, T), Faults> {
-    let file = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| Fault {
-        file: file.clone(),
-        line: 0,
-        column: 0,
-        field: String::new(),
-        found: error.to_string(),
-        expected: "a readable scenario file; `shortfall init DIR` writes an example".to_owned(),
-    })?;
-    let node = yaml::parse(&file, &text)?;
-    let document = Document::new(&file);
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let scenario = At::root(&node, &document).mapping(|m| {
+    let expected = "a readable scenario file; `shortfall init DIR` writes an example";
+    yaml::read_file(path, expected, |m, folder| {
         let more = more(m);
         read_scenario(m, path, folder, keep).zip(more)
-    });
-    document.into_faults().into_result(scenario)
+    })
 }
 
 fn read_scenario(
