@@ -18,7 +18,7 @@ pub use job::{
     Segment, StepTerms, build, size,
 };
 pub use mixing::MixingTable;
-pub use pilot::{Driver, KEPT_PATHS, Pilot, pilot_paths};
+pub use pilot::{Driver, DriverTail, KEPT_PATHS, Pilot, pilot_paths};
 pub use several::Several;
 pub use shape::Shape;
 pub use stage_times::StageTimes;

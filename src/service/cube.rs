@@ -10,13 +10,13 @@ use jiff::Timestamp;
 
 use super::book::Held;
 use super::{DeskFault, read, write};
-use crate::engine::cpu::{CpuEngine, Factors, Leg, Netted, Pace, Slab};
-use crate::engine::{EngineFault, Job, Pilot, pilot_paths};
+use crate::engine::cpu::{Asked, CpuEngine, Factors, Leg, Netted, Pace, Slab, Stock};
+use crate::engine::{Driver, DriverTail, EngineFault, Job, KEPT_PATHS, Pilot, pilot_paths};
 use crate::instrument::{Instrument, Kind, UnitValue};
 use crate::margin::UnitTail;
 use crate::market::Market;
 use crate::portfolio::{Account, Holding, Portfolio};
-use crate::risk::{Bracket, TailCollector, TailEstimate, TailFault, TailPath, TailPaths};
+use crate::risk::{Bracket, Tail, TailCollector, TailEstimate, TailFault, TailPath, TailPaths};
 use crate::run;
 use crate::scenario::{Precision, Scenario};
 use crate::units::Years;
@@ -53,6 +53,8 @@ pub struct Cube {
     /// another piece of work that waits for it.
     pub adding: Mutex<()>,
     limit: Option<u64>,
+    /// Memory of the cubes before.
+    stock: Arc<Stock>,
 }
 
 #[derive(Default)]
@@ -116,7 +118,8 @@ pub fn expiries(instruments: &[Instrument]) -> BTreeSet<Timestamp> {
 }
 
 impl Cube {
-    /// Prices instruments on all paths. Factors are those of `before` where the paths are the same.
+    /// Prices instruments on all paths. Factors are those of `before` where the paths are the same, and
+    /// memory is that of cubes before it.
     pub fn new(
         scenario: &Scenario,
         instruments: &[Instrument],
@@ -138,6 +141,7 @@ impl Cube {
             asset_tails: Vec::new(),
             adding: Mutex::default(),
             limit,
+            stock: before.map(|before| Arc::clone(&before.stock)).unwrap_or_default(),
             job,
         };
         // The next revaluation has the old cube and the new one side by side, and accounts in both.
@@ -151,7 +155,7 @@ impl Cube {
             Some(before) => Arc::clone(&before.factors),
             None => Arc::new(engine.factors(&cube.job, paths, pace).ok_or(DeskFault::Cancelled)?),
         };
-        cube.add(&cube.job, instruments, pace)?;
+        cube.add(&cube.job, instruments, &cube.stock, pace)?;
         // The rows are in their slab.
         cube.job.rows = Vec::new();
         cube.job.curves = Vec::new();
@@ -193,8 +197,8 @@ impl Cube {
             return Ok(false);
         }
         let more = Slab::bytes(job.rows.len(), self.paths);
-        self.check("the cube with further instruments", self.bytes() + more)?;
-        self.add(&job, &all, pace)?;
+        self.check("the cube with further instruments", self.bytes() + self.stock.bytes() + more)?;
+        self.add(&job, &all, &Arc::default(), pace)?;
         Ok(true)
     }
 
@@ -215,6 +219,11 @@ impl Cube {
     /// Bytes of the rows and the factors.
     pub fn bytes(&self) -> u64 {
         read(&self.rows).bytes + self.factors_bytes
+    }
+
+    /// Bytes that wait for the next cube.
+    pub fn reserve_bytes(&self) -> u64 {
+        self.stock.bytes()
     }
 
     /// Bytes of one account's profits.
@@ -250,11 +259,43 @@ impl Cube {
         pace: &dyn Pace,
     ) -> Result<Vec<TailEstimate>, DeskFault> {
         let look = |widening: f64| self.look(base, legs, scale, widening, pace);
-        let first = look(1.0)?;
-        let (results, _) = run::repair(first.len(), first, |_, widening| look(widening))?;
-        let estimates: Result<Vec<TailEstimate>, TailFault> = results.into_iter().collect();
-        let estimates = estimates.map_err(|fault| EngineFault::Device(run::unrepaired(fault)))?;
-        Ok(estimates.into_iter().map(|estimate| run::without_rounding(estimate, scale)).collect())
+        finished(look(1.0)?, scale, look)
+    }
+
+    /// Figures of several accounts at every level, and profits of the first `kept` of them: one pass
+    /// over the cube for all.
+    pub fn margined(
+        &self,
+        accounts: &[(&Legs, f64)],
+        kept: usize,
+        pace: &dyn Pace,
+    ) -> Result<Vec<(Vec<TailEstimate>, Option<Profits>)>, DeskFault> {
+        let levels = self.job.levels.len();
+        let mut found = vec![vec![Err(TailFault::OutsideBracket); levels]; accounts.len()];
+        let mut profits: Vec<Profits> = vec![Vec::new(); accounts.len().min(kept)];
+        for horizon in 0..self.job.horizons.len() {
+            let legs: Vec<Vec<Leg<'_>>> = accounts.iter().map(|(legs, _)| legs.at(horizon)).collect();
+            let asked = legs.iter().zip(accounts).enumerate().map(|(index, (legs, (_, scale)))| {
+                let netted = self.netted(None, legs, horizon);
+                let brackets = self.brackets(&netted, horizon, *scale, 1.0);
+                Asked { netted, brackets, is_kept: index < kept }
+            });
+            let asked: Vec<Asked<'_>> = asked.collect();
+            let answered = self.engine.netted_tails_of(&asked, pace).ok_or(DeskFault::Cancelled)?;
+            for (index, ((tails, own), asked)) in answered.into_iter().zip(&asked).enumerate() {
+                self.estimate(horizon, &asked.brackets, &tails, &mut found[index]);
+                if let Some(own) = own {
+                    profits[index].push(own);
+                }
+            }
+        }
+        let mut profits = profits.into_iter().map(Some).chain(std::iter::repeat_with(|| None));
+        let accounts = accounts.iter().zip(found);
+        let finished = accounts.map(|((legs, scale), first)| {
+            let look = |widening| self.look(None, legs, *scale, widening, pace);
+            Ok((finished(first, *scale, look)?, profits.next().flatten()))
+        });
+        finished.collect()
     }
 
     fn look(
@@ -269,24 +310,42 @@ impl Cube {
         for horizon in 0..self.job.horizons.len() {
             let legs = legs.at(horizon);
             let account = self.netted(base, &legs, horizon);
-            let levels: Vec<usize> =
-                (0..results.len()).filter(|&level| self.job.levels[level].horizon == horizon).collect();
-            let confidence = |level: usize| self.job.levels[level].confidence;
-            let pilot = |level: usize| pilot_paths(confidence(level), self.paths);
-            let most = levels.iter().map(|&level| pilot(level)).max().unwrap_or(0);
-            let losses = self.engine.first_losses(&account, most);
-            let bracket = |&level: &usize| {
-                let mut first = losses[..pilot(level)].to_vec();
-                let n = first.len();
-                Bracket::new(&mut first, n, confidence(level), widening, scale)
-            };
-            let brackets: Vec<Bracket> = levels.iter().map(bracket).collect();
+            let brackets = self.brackets(&account, horizon, scale, widening);
             let tails = self.engine.netted_tails(&account, &brackets, pace).ok_or(DeskFault::Cancelled)?;
-            for ((&level, bracket), tail) in levels.iter().zip(&brackets).zip(&tails) {
-                results[level] = tail.estimate(bracket, confidence(level), self.paths);
-            }
+            self.estimate(horizon, &brackets, &tails, &mut results);
         }
         Ok(results)
+    }
+
+    /// Levels at a horizon.
+    fn levels_at(&self, horizon: usize) -> impl Iterator<Item = usize> + '_ {
+        (0..self.job.levels.len()).filter(move |&level| self.job.levels[level].horizon == horizon)
+    }
+
+    /// Brackets of an account at the levels of a horizon, from its first paths.
+    fn brackets(&self, account: &Netted<'_>, horizon: usize, scale: f64, widening: f64) -> Vec<Bracket> {
+        let confidence = |level: usize| self.job.levels[level].confidence;
+        let pilot = |level: usize| pilot_paths(confidence(level), self.paths);
+        let most = self.levels_at(horizon).map(pilot).max().unwrap_or(0);
+        let losses = self.engine.first_losses(account, most);
+        let bracket = |level: usize| {
+            let mut first = losses[..pilot(level)].to_vec();
+            let n = first.len();
+            Bracket::new(&mut first, n, confidence(level), widening, scale)
+        };
+        self.levels_at(horizon).map(bracket).collect()
+    }
+
+    fn estimate(
+        &self,
+        horizon: usize,
+        brackets: &[Bracket],
+        tails: &[Tail],
+        results: &mut [Result<TailEstimate, TailFault>],
+    ) {
+        for ((level, bracket), tail) in self.levels_at(horizon).zip(brackets).zip(tails) {
+            results[level] = tail.estimate(bracket, self.job.levels[level].confidence, self.paths);
+        }
     }
 
     /// The paths of an account's tails, one for each level; from its profits.
@@ -312,6 +371,22 @@ impl Cube {
         profits[horizon][..self.paths as usize].iter().map(|profit| -*profit)
     }
 
+    /// The asset that costs an account most in its tail at the maintenance level, from its first paths.
+    pub fn driver(&self, legs: &Legs, held: &Held) -> Option<Driver> {
+        let level = self.job.levels[0];
+        let observation = self.job.horizon_observation(level.horizon)?;
+        let legs = legs.at(level.horizon);
+        let paths = self.paths.min(KEPT_PATHS) as usize;
+        let losses = self.engine.first_losses(&self.netted(None, &legs, level.horizon), paths);
+        let holdings = held.carried.holdings.iter().zip(&legs).map(|(holding, leg)| {
+            let asset = held.instruments[holding.instrument as usize].asset;
+            (asset, leg.quantity, |path| leg.slab.at(leg.row, path))
+        });
+        let log_return = |asset, path| Some(self.factors.log_return(&self.job, observation, asset, path));
+        let tail = DriverTail { losses: &losses, confidence: level.confidence };
+        tail.driver(self.job.assets, holdings, log_return, held.scale)
+    }
+
     /// Mean profit of one unit of an account's only leg over some paths at a level.
     pub fn mean_profit(&self, legs: &Legs, level: usize, paths: &[u32]) -> f64 {
         let horizon = self.job.levels[level].horizon;
@@ -330,8 +405,15 @@ impl Cube {
     }
 
     /// Prices the job's rows; its only account holds each instrument of `all` that is wanted.
-    fn add(&self, job: &Job, all: &[Instrument], pace: &dyn Pace) -> Result<(), DeskFault> {
-        let slab = Arc::new(self.engine.slab(job, &self.factors, pace).ok_or(DeskFault::Cancelled)?);
+    fn add(
+        &self,
+        job: &Job,
+        all: &[Instrument],
+        stock: &Arc<Stock>,
+        pace: &dyn Pace,
+    ) -> Result<(), DeskFault> {
+        let slab = self.engine.slab(job, &self.factors, stock, pace).ok_or(DeskFault::Cancelled)?;
+        let slab = Arc::new(slab);
         let mut rows = write(&self.rows);
         rows.bytes += Slab::bytes(slab.rows(), self.paths);
         for netting in &job.netting {
@@ -352,6 +434,18 @@ impl Cube {
             _ => Ok(()),
         }
     }
+}
+
+/// The figures of one account, after `look`s with wider brackets where a first one missed.
+fn finished(
+    first: Vec<Result<TailEstimate, TailFault>>,
+    scale: f64,
+    look: impl Fn(f64) -> Result<Vec<Result<TailEstimate, TailFault>>, DeskFault>,
+) -> Result<Vec<TailEstimate>, DeskFault> {
+    let (results, _) = run::repair(first.len(), first, |_, widening| look(widening))?;
+    let estimates: Result<Vec<TailEstimate>, TailFault> = results.into_iter().collect();
+    let estimates = estimates.map_err(|fault| EngineFault::Device(run::unrepaired(fault)))?;
+    Ok(estimates.into_iter().map(|estimate| run::without_rounding(estimate, scale)).collect())
 }
 
 /// Tails of one dollar of each asset at each level, from the first paths.

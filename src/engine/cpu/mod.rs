@@ -25,7 +25,9 @@ use crate::risk::{Bracket, Tail};
 use crate::scenario::Precision;
 
 pub use self::decompose::{Grouping, RegeneratedPath, TailSums};
-pub use self::resident::{CHUNK, Factors, Leg, Netted, Pace, Slab, Unhurried, padded};
+pub use self::resident::{
+    Answered, Asked, CHUNK, Factors, Leg, Netted, Pace, Slab, Stock, Unhurried, padded,
+};
 pub use self::simulate::stream;
 
 /// Blocks of a tile at most: between tiles the accounts' tails are visited once.
