@@ -1,14 +1,18 @@
 //! Answers about one account: its margin, what it is made of, how its losses are distributed, and
 //! what it was in an earlier market.
 
-use super::api::{DISTRIBUTION_BINS, Distribution, LevelName, MarginAnswer};
+use super::api::{
+    Account, Book, DISTRIBUTION_BINS, Distribution, Figures, LevelName, MarginAnswer, Revision, Revisions,
+};
+use super::book::Held;
 use super::version::{Entry, Version};
-use super::{Cancel, Desk, DeskFault, book, cube, full, market};
+use super::{Cancel, Desk, DeskFault, book, cube, full, lock, market};
 use crate::attribution::{Attributing, Attribution};
 use crate::engine::KEPT_PATHS;
 use crate::instrument::{Instrument, UnitValue};
+use crate::margin::greeks::{GreeksMargin, Sensitivities};
 use crate::portfolio::Portfolio;
-use crate::report::{AttributionResult, WorstPathResult};
+use crate::report::{AttributionResult, DriverResult, Levels, WorstPathResult};
 use crate::run;
 use crate::scenario::Scenario;
 
@@ -26,7 +30,8 @@ impl Desk {
             let attribution = self.attribution(&version, &entry, cancel)?;
             let path = |path| WorstPathResult::new(&version.scenario, path);
             answer.worst_paths = Some(attribution.worst_paths.iter().map(path).collect());
-            answer.attribution = Some(AttributionResult::new(&version.scenario, &attribution, None));
+            let greeks = sensitivities_margin(&version.scenario, &entry.held)?;
+            answer.attribution = Some(AttributionResult::new(&version.scenario, &attribution, Some(&greeks)));
         }
         Ok(answer)
     }
@@ -68,21 +73,51 @@ impl Desk {
         })
     }
 
-    /// What an account, as it is now, needs in an earlier market: computed again from its numbers.
-    pub fn explain(&self, name: &str, version: u64, cancel: &Cancel) -> Result<MarginAnswer, DeskFault> {
-        let current = self.version();
-        let entry = current.entry(name)?;
+    /// What a revision of an account (the present one if none is given) needs in a market that is kept:
+    /// computed again from its rows and numbers, on paths that are looked at when they were then.
+    pub fn explain(
+        &self,
+        name: &str,
+        revision: Option<u64>,
+        version: u64,
+        cancel: &Cancel,
+    ) -> Result<MarginAnswer, DeskFault> {
+        let account = self.revision(name, revision)?;
         let kept = self.kept_market(version)?;
         let market = market::restored(&self.base.market, &kept.numbers).map_err(DeskFault::Invalid)?;
         let scenario = Scenario { market, ..self.base.clone() };
-        let held = book::hold(&scenario, name, &entry.account.book, "").map_err(DeskFault::Invalid)?;
-        let entries = current.entries();
-        let among = super::version::instruments(entries.values().map(|entry| &entry.held));
-        let among = cube::pins(&scenario, &among);
-        let case = self.pools.long(cancel, |_| full::case(&scenario, &held, &among, cancel))?;
-        let figures = super::api::Figures::of_case(&current.levels, &case);
+        let hold = |name, book, at| book::hold(&scenario, name, book, at).map_err(DeskFault::Invalid);
+        let held = hold(name, &account.book, "")?;
+        let pins = hold("", &Book { positions: kept.pins, ..Book::default() }, "pins.")?.instruments;
+        let case = self.pools.long(cancel, |_| full::case(&scenario, &held, &pins, cancel))?;
+        let figures = Figures::of_case(&Levels::of(&scenario), &case);
+        let worst_driver = case.driver.map(|driver| DriverResult::new(&scenario, &driver));
         let market = self.stamped(version, kept.numbers.as_of, kept.received);
-        Ok(MarginAnswer { figures, market, ..self.answer(&current, &entry) })
+        Ok(MarginAnswer { worst_driver, ..self.answer_of(&account, figures, market) })
+    }
+
+    /// What an account holds, or held in a revision that is kept.
+    pub fn revision(&self, name: &str, revision: Option<u64>) -> Result<Account, DeskFault> {
+        let current = self.account(name);
+        match revision {
+            Some(revision) if current.as_ref().map(|account| account.revision) != Ok(revision) => {
+                let missing = || DeskFault::NotFound { what: "revision", name: format!("{name} {revision}") };
+                self.store.revision(name, revision)?.ok_or_else(missing)
+            }
+            _ => current,
+        }
+    }
+
+    /// Revisions of an account that are kept.
+    pub fn revisions(&self, name: &str) -> Result<Revisions, DeskFault> {
+        let current = self.account(name).ok().map(|account| account.revision);
+        let old = lock(&self.history);
+        let old = old.revisions(name).map(|(revision, until)| Revision { revision, until });
+        let revisions: Vec<Revision> = old.collect();
+        if current.is_none() && revisions.is_empty() {
+            return Err(DeskFault::NotFound { what: "account", name: name.to_owned() });
+        }
+        Ok(Revisions { account: name.to_owned(), current, revisions })
     }
 
     fn attribution(
@@ -115,4 +150,15 @@ impl Desk {
         };
         Ok(self.pools.long(cancel, |_| attributing.account(0, &tails)))
     }
+}
+
+/// The margins from sensitivities at both levels, to stand beside the Expected Shortfalls.
+fn sensitivities_margin(scenario: &Scenario, held: &Held) -> Result<[GreeksMargin; 2], DeskFault> {
+    let at = |level| {
+        let (instruments, units) = (&held.instruments, &held.units);
+        Sensitivities::new(&scenario.market, instruments, units, level, scenario.reporting_asset)
+            .map(|sensitivities| sensitivities.margin(&held.carried))
+            .map_err(DeskFault::Engine)
+    };
+    Ok([at(&scenario.margin.maintenance)?, at(&scenario.margin.initial)?])
 }

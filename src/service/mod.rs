@@ -16,6 +16,7 @@ mod detail;
 pub mod events;
 pub mod fault;
 mod full;
+mod history;
 pub mod http;
 pub mod keys;
 mod market;

@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Instant;
 
 use jiff::Timestamp;
 
-use super::api::{Account, Book, Figures};
+use super::api::{Account, Book, Figures, Position};
 use super::book::{self, Held};
 use super::cube::{self, Cube, LEAST_KEPT, Legs, Profits};
 use super::pools::Pools;
 use super::{Cancel, DeskFault, lock, read, write};
+use crate::engine::Driver;
 use crate::instrument::Instrument;
 use crate::margin::Tails;
 use crate::report::Levels;
@@ -57,6 +58,8 @@ pub struct Entry {
     /// Its figures.
     pub figures: Figures,
     pins: BTreeSet<Timestamp>,
+    /// What costs it most, once that was asked for.
+    driver: OnceLock<Option<Driver>>,
     /// Profits of a book that no account holds.
     own: Option<Arc<Profits>>,
 }
@@ -99,10 +102,21 @@ impl Version {
             made: Instant::now(),
             accounts: RwLock::default(),
         };
-        for (account, held) in accounts.into_iter().zip(held) {
-            let whole = version.cube.legs(&held).ok_or_else(lacking)?;
-            let (entry, profits) = version.entry_from(account, held, whole, None, pools, cancel)?;
-            lock(&version.kept).insert(&entry, profits);
+        let legs = held.iter().map(|held| version.cube.legs(held).ok_or_else(lacking));
+        let legs = legs.collect::<Result<Vec<_>, _>>()?;
+        let kept = lock(&version.kept).most as usize;
+        let margined = pools.long(cancel, |pace| {
+            let asked: Vec<(&Legs, f64)> =
+                legs.iter().zip(&held).map(|(legs, held)| (legs, held.scale)).collect();
+            version.cube.margined(&asked, kept, pace)
+        })?;
+        for (((account, held), legs), (estimates, profits)) in
+            accounts.into_iter().zip(held).zip(legs).zip(margined)
+        {
+            let entry = version.entry_of(account, held, legs, estimates);
+            if let Some(profits) = profits {
+                lock(&version.kept).insert(&entry, Arc::new(profits));
+            }
             version.insert(entry);
         }
         Ok(version)
@@ -135,6 +149,11 @@ impl Version {
     pub fn remove(&self, name: &str) {
         write(&self.accounts).remove(name);
         lock(&self.kept).by_name.remove(name);
+    }
+
+    /// Instruments that decide when paths are looked at, as rows.
+    pub fn pins(&self) -> Vec<Position> {
+        self.cube.pins().iter().map(book::row).collect()
     }
 
     /// Whether the cube's paths are looked at at the right times once `name` has become `entry`.
@@ -203,17 +222,21 @@ impl Version {
         let none = whole.after(&whole).expect("legs begin with themselves");
         let estimates =
             pools.short(cancel, |pace| self.cube.estimates(Some(&profits), &none, held.scale, pace))?;
-        let entry = Entry {
+        Ok((self.entry_of(account, held, whole, estimates), Arc::new(profits)))
+    }
+
+    fn entry_of(&self, account: Account, held: Held, legs: Legs, estimates: Vec<TailEstimate>) -> Entry {
+        Entry {
             id: ENTRIES.fetch_add(1, Ordering::Relaxed),
             own: None,
+            driver: OnceLock::new(),
             figures: self.figures(&held, &estimates),
             pins: cube::expiries(&cube::pins(&self.scenario, &held.instruments)),
             account,
             held,
-            legs: whole,
+            legs,
             estimates,
-        };
-        Ok((entry, Arc::new(profits)))
+        }
     }
 
     /// Prices what is held and not priced yet; `false` where that needs other paths.
@@ -247,6 +270,11 @@ impl Version {
             None => on(pools, &whole, cancel, |pace| self.cube.estimates(None, &whole, held.scale, pace))?,
         };
         Ok(Some(self.figures(held, &estimates)))
+    }
+
+    /// The asset that costs an account most in its tail.
+    pub fn driver(&self, entry: &Entry) -> Option<Driver> {
+        *entry.driver.get_or_init(|| self.cube.driver(&entry.legs, &entry.held))
     }
 
     /// An account's profits on all paths, kept if there is room.

@@ -176,6 +176,8 @@ pub struct Status {
     pub cube_age_seconds: f64,
     /// Bytes of the cube and the factors.
     pub cube_bytes: u64,
+    /// Bytes of earlier cubes that wait for the next one.
+    pub reserve_bytes: u64,
     /// Bytes of accounts' losses that are kept.
     pub losses_bytes: u64,
     /// Bytes that may be used.

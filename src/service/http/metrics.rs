@@ -92,6 +92,7 @@ impl Metrics {
         gauge("shortfall_market_version", "Version of the market that answers use");
         gauge("shortfall_cube_age_seconds", "Time since the market of the cube became current");
         gauge("shortfall_cube_bytes", "Memory of the instrument P&L cube");
+        gauge("shortfall_reserve_bytes", "Memory of earlier cubes that waits for the next one");
         gauge("shortfall_device_memory_bytes", "Memory that the service holds on its device");
         gauge("shortfall_accounts", "Accounts of the service");
         self.recorder.describe_counter(

@@ -77,7 +77,9 @@ pub async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
     set("shortfall_market_age_seconds", status.market.age_seconds);
     set("shortfall_cube_age_seconds", status.cube_age_seconds);
     set("shortfall_cube_bytes", status.cube_bytes as f64);
-    set("shortfall_device_memory_bytes", (status.cube_bytes + status.losses_bytes) as f64);
+    set("shortfall_reserve_bytes", status.reserve_bytes as f64);
+    let held = status.cube_bytes + status.reserve_bytes + status.losses_bytes;
+    set("shortfall_device_memory_bytes", held as f64);
     set("shortfall_losses_bytes", status.losses_bytes as f64);
     set("shortfall_accounts", status.accounts as f64);
     set("shortfall_instruments", status.instruments as f64);
