@@ -6,7 +6,7 @@ use super::api::{
 use super::cube::{self, Key};
 use super::fault::field_fault;
 use crate::engine;
-use crate::instrument::{Instrument, UnitValue};
+use crate::instrument::{Instrument, Kind, UnitValue};
 use crate::portfolio::{
     self, Account, Builder, ENTRY_PRICE, IMPLIED_VOLATILITY, Portfolio, PositionRow, RowFault,
     is_entry_price, is_implied_volatility, is_quantity,
@@ -133,6 +133,15 @@ pub fn hold(scenario: &Scenario, name: &str, book: &Book, at: &str) -> Result<He
         units,
         carried,
     })
+}
+
+/// A unit of an instrument as a row.
+pub fn row(instrument: &Instrument) -> Position {
+    let implied_volatility = match instrument.kind {
+        Kind::Option(terms) => terms.volatility_annual,
+        _ => None,
+    };
+    Position { instrument: instrument.name.clone(), quantity: 1.0, entry_price: None, implied_volatility }
 }
 
 fn position_row(row: &Position) -> PositionRow<'_> {

@@ -84,6 +84,8 @@ impl Figures {
             initial: TailResult::new(&levels.initial, initial),
             maintenance_margin: margin.maintenance_margin,
             initial_margin: margin.initial_margin,
+            maintenance_components: margin.maintenance_lines,
+            initial_components: margin.initial_lines,
             health: margin.health.filter(|health| health.is_finite()),
             state: margin.state.into(),
         }

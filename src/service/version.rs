@@ -2,16 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Instant;
 
 use jiff::Timestamp;
 
-use super::api::{Account, Book, Figures};
+use super::api::{Account, Book, Figures, Position};
 use super::book::{self, Held};
 use super::cube::{self, Cube, LEAST_KEPT, Legs, Profits};
+use super::device;
 use super::pools::Pools;
 use super::{Cancel, DeskFault, lock, read, write};
+use crate::engine::Driver;
+use crate::engine::resident::Keeper;
 use crate::instrument::Instrument;
 use crate::margin::Tails;
 use crate::report::Levels;
@@ -57,6 +60,8 @@ pub struct Entry {
     /// Its figures.
     pub figures: Figures,
     pins: BTreeSet<Timestamp>,
+    /// What costs it most, once that was asked for.
+    driver: OnceLock<Option<Driver>>,
     /// Profits of a book that no account holds.
     own: Option<Arc<Profits>>,
 }
@@ -73,6 +78,8 @@ pub struct Making<'a> {
     pub scenario: Scenario,
     /// All accounts.
     pub accounts: Vec<Account>,
+    /// Who keeps the cube.
+    pub keeper: Arc<dyn Keeper>,
     /// The version before, whose paths may be the same.
     pub before: Option<&'a Version>,
     /// Most bytes.
@@ -82,11 +89,12 @@ pub struct Making<'a> {
 impl Version {
     /// Revalues all instruments and margins all accounts.
     pub fn new(making: Making<'_>, pools: &Pools, cancel: &Cancel) -> Result<Self, DeskFault> {
-        let Making { number, received, scenario, accounts, before, limit } = making;
+        let Making { number, received, scenario, accounts, keeper, before, limit } = making;
         let held = held_all(&scenario, &accounts)?;
         let instruments = instruments(held.iter());
         let before = before.map(|before| &before.cube);
-        let cube = pools.long(cancel, |pace| Cube::new(&scenario, &instruments, before, limit, pace))?;
+        let cube =
+            pools.long(cancel, |pace| Cube::new(&keeper, &scenario, &instruments, before, limit, pace))?;
         // Two versions keep profits side by side while a market is revalued.
         let room = limit.map_or(UNLIMITED_PROFITS, |limit| limit.saturating_sub(2 * cube.bytes()) / 2);
         let version = Self {
@@ -99,13 +107,29 @@ impl Version {
             made: Instant::now(),
             accounts: RwLock::default(),
         };
-        for (account, held) in accounts.into_iter().zip(held) {
-            let whole = version.cube.legs(&held).ok_or_else(lacking)?;
-            let (entry, profits) = version.entry_from(account, held, whole, None, pools, cancel)?;
-            lock(&version.kept).insert(&entry, profits);
+        let legs = held.iter().map(|held| version.cube.legs(held).ok_or_else(lacking));
+        let legs = legs.collect::<Result<Vec<_>, _>>()?;
+        let kept = lock(&version.kept).most as usize;
+        let margined = pools.long(cancel, |pace| {
+            let asked: Vec<(&Legs, f64)> =
+                legs.iter().zip(&held).map(|(legs, held)| (legs, held.scale)).collect();
+            version.cube.margined(&asked, kept, pace)
+        })?;
+        for (((account, held), legs), (estimates, profits)) in
+            accounts.into_iter().zip(held).zip(legs).zip(margined)
+        {
+            let entry = version.entry_of(account, held, legs, estimates);
+            if let Some(profits) = profits {
+                lock(&version.kept).insert(&entry, Arc::new(profits));
+            }
             version.insert(entry);
         }
         Ok(version)
+    }
+
+    /// What its cube is kept on.
+    pub fn device(&self) -> String {
+        device::named(&self.cube.device())
     }
 
     /// An account of this version.
@@ -135,6 +159,11 @@ impl Version {
     pub fn remove(&self, name: &str) {
         write(&self.accounts).remove(name);
         lock(&self.kept).by_name.remove(name);
+    }
+
+    /// Instruments that decide when paths are looked at, as rows.
+    pub fn pins(&self) -> Vec<Position> {
+        self.cube.pins().iter().map(book::row).collect()
     }
 
     /// Whether the cube's paths are looked at at the right times once `name` has become `entry`.
@@ -203,17 +232,21 @@ impl Version {
         let none = whole.after(&whole).expect("legs begin with themselves");
         let estimates =
             pools.short(cancel, |pace| self.cube.estimates(Some(&profits), &none, held.scale, pace))?;
-        let entry = Entry {
+        Ok((self.entry_of(account, held, whole, estimates), Arc::new(profits)))
+    }
+
+    fn entry_of(&self, account: Account, held: Held, legs: Legs, estimates: Vec<TailEstimate>) -> Entry {
+        Entry {
             id: ENTRIES.fetch_add(1, Ordering::Relaxed),
             own: None,
+            driver: OnceLock::new(),
             figures: self.figures(&held, &estimates),
             pins: cube::expiries(&cube::pins(&self.scenario, &held.instruments)),
             account,
             held,
-            legs: whole,
+            legs,
             estimates,
-        };
-        Ok((entry, Arc::new(profits)))
+        }
     }
 
     /// Prices what is held and not priced yet; `false` where that needs other paths.
@@ -249,6 +282,16 @@ impl Version {
         Ok(Some(self.figures(held, &estimates)))
     }
 
+    /// The asset that costs an account most in its tail.
+    pub fn driver(&self, entry: &Entry) -> Option<Driver> {
+        if let Some(driver) = entry.driver.get() {
+            return *driver;
+        }
+        // A device that does not answer says so to the next question that needs it.
+        let driver = self.cube.driver(&entry.legs, &entry.held).ok()?;
+        *entry.driver.get_or_init(|| driver)
+    }
+
     /// An account's profits on all paths, kept if there is room.
     pub fn profits(&self, entry: &Entry, pools: &Pools, cancel: &Cancel) -> Result<Arc<Profits>, DeskFault> {
         let kept = entry.own.clone().or_else(|| lock(&self.kept).find(entry));
@@ -281,7 +324,7 @@ fn on<T: Send>(
     pools: &Pools,
     legs: &Legs,
     cancel: &Cancel,
-    work: impl FnOnce(&dyn crate::engine::cpu::Pace) -> T + Send,
+    work: impl FnOnce(&dyn crate::engine::Pace) -> T + Send,
 ) -> T {
     if legs.len() <= SHORT_LEGS { pools.short(cancel, work) } else { pools.long(cancel, work) }
 }

@@ -14,8 +14,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::margin::State;
-use crate::report::{AttributionResult, TailResult, WorstPathResult};
+use crate::margin::{Lines, State};
+use crate::report::{AttributionResult, DriverResult, TailResult, WorstPathResult};
 
 /// Longest name of an account, in bytes.
 pub const MAX_NAME_BYTES: usize = 128;
@@ -109,6 +109,27 @@ pub struct Account {
     pub book: Book,
 }
 
+/// Revisions of an account that are kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Revisions {
+    /// Name of the account.
+    pub account: String,
+    /// The present one; `null` where the account is gone.
+    pub current: Option<u64>,
+    /// Earlier ones, the oldest first.
+    pub revisions: Vec<Revision>,
+}
+
+/// An earlier revision.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Revision {
+    /// Its number.
+    pub revision: u64,
+    /// When the next one came, or the account went.
+    #[schema(value_type = String, format = DateTime)]
+    pub until: Timestamp,
+}
+
 /// Which market an answer was made from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MarketStamp {
@@ -165,6 +186,12 @@ pub struct Figures {
     pub maintenance_margin: f64,
     /// Expected Shortfall of the initial level, at least the maintenance margin.
     pub initial_margin: f64,
+    /// Amounts by name that add up to the maintenance margin, in the order in which they are added.
+    #[schema(value_type = std::collections::BTreeMap<String, f64>)]
+    pub maintenance_components: Lines,
+    /// Those of the initial margin.
+    #[schema(value_type = std::collections::BTreeMap<String, f64>)]
+    pub initial_components: Lines,
     /// Equity over maintenance margin; `null` where the margin is zero.
     pub health: Option<f64>,
     /// State.
@@ -192,6 +219,10 @@ pub struct MarginAnswer {
     pub device: String,
     /// The figures.
     pub figures: Figures,
+    /// The asset that costs most in the tail of the maintenance level, from the first paths; `null` where
+    /// nothing is lost.
+    #[serde(default)]
+    pub worst_driver: Option<DriverResult>,
     /// What its Expected Shortfalls are made of, where it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attribution: Option<AttributionResult>,
