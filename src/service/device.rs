@@ -44,7 +44,7 @@ impl Devices {
     pub fn status(&self) -> DeviceStatus {
         let keeper = self.keeper();
         let (given_up, fallbacks) = lock(&self.given_up).clone();
-        let fault = keeper.check().err().map(|fault| fault.to_string());
+        let fault = keeper.check().err().map(|fault| said(&fault));
         DeviceStatus { report: keeper.device(), fault, given_up, fallbacks }
     }
 }
@@ -83,7 +83,7 @@ impl Desk {
         if !Arc::ptr_eq(&self.devices.keeper(), lost) {
             return Ok(());
         }
-        let reason = format!("{} gave up: {reason}", lost.device().name);
+        let reason = format!("{} gave up: {}", lost.device().name, said(&reason));
         let keeper: Arc<dyn Keeper> = Arc::new(CpuKeeper::new(&reason));
         let before = self.version();
         let making = Making {
@@ -101,6 +101,14 @@ impl Desk {
         let mut given_up = lock(&self.devices.given_up);
         *given_up = (Some(reason), given_up.1 + 1);
         Ok(())
+    }
+}
+
+/// A fault in a service, which is not run again by hand.
+fn said(fault: &EngineFault) -> String {
+    match fault {
+        EngineFault::Lost(why) => format!("the device was lost ({why})"),
+        fault => fault.to_string(),
     }
 }
 

@@ -1,5 +1,5 @@
 // A Vulkan layer for tests: the driver's device is lost from the moment on at which the file named in the
-// environment variable LOSE_DEVICE_WHEN exists. It stands between the loader and any driver, so that a
+// environment variable LOSE_DEVICE_WHEN exists, or after LOSE_DEVICE_AFTER submissions. It stands between the loader and any driver, so that a
 // program meets what a GPU that falls off the bus does, and needs to know nothing of it.
 //
 // Declarations follow the Vulkan specification and the loader's layer interface, version 2; only what is
@@ -77,8 +77,11 @@ static int create_device(void *physical, const Chained *info, const void *alloca
 }
 
 static int queue_submit(void *queue, uint32_t count, const void *submits, uint64_t fence) {
+    static long submissions;
     const char *when = getenv("LOSE_DEVICE_WHEN");
+    const char *after = getenv("LOSE_DEVICE_AFTER");
     if (when && access(when, F_OK) == 0) return DEVICE_LOST;
+    if (after && ++submissions > atol(after)) return DEVICE_LOST;
     return next_queue_submit(queue, count, submits, fence);
 }
 

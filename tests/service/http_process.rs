@@ -16,15 +16,20 @@ fn shortfall() -> Command {
 }
 
 /// A service in a process of its own.
-struct Process {
+pub struct Process {
     child: Child,
-    url: String,
+    pub url: String,
     log: Option<JoinHandle<String>>,
 }
 
 impl Process {
     fn start(night: &Night, arguments: &[&str]) -> Self {
-        let mut child = shortfall()
+        Self::start_by(shortfall(), night, arguments)
+    }
+
+    /// Starts it by a command that has its environment.
+    pub fn start_by(mut command: Command, night: &Night, arguments: &[&str]) -> Self {
+        let mut child = command
             .args(["serve", "--bind", "127.0.0.1:0", "--paths", "4096", "--log-level", "debug"])
             .arg(night.path("quickstart.yaml"))
             .args(arguments)
@@ -51,7 +56,7 @@ impl Process {
     }
 
     /// Asks it to stop; its exit code and its log.
-    fn stop(mut self) -> (Option<i32>, String) {
+    pub fn stop(mut self) -> (Option<i32>, String) {
         self.signal("TERM");
         let code = self.child.wait().expect("ended").code();
         (code, self.log.take().expect("kept").join().expect("read"))

@@ -2,6 +2,7 @@
 
 mod dashboard;
 mod desk;
+mod device;
 mod http_events;
 mod http_fuzz;
 mod http_limits;
@@ -9,6 +10,9 @@ mod http_process;
 mod http_routes;
 mod http_security;
 mod http_tls;
+#[cfg(target_os = "linux")]
+mod layer;
+mod lost_device;
 mod market;
 mod night;
 mod server;

@@ -76,12 +76,16 @@ impl Server {
         set_served: impl FnOnce(&mut Served),
         set_options: impl FnOnce(&mut Options),
     ) -> Self {
-        let mut options = Options { bind: "127.0.0.1:0".parse().expect("an address"), ..Options::default() };
-        set_options(&mut options);
         let mut served = night.served();
         served.config.memory_limit = Some(1 << 30);
         set_served(&mut served);
-        let desk = Arc::new(Desk::open(served).unwrap_or_else(|fault| panic!("{fault}")));
+        Self::of(Desk::open(served).unwrap_or_else(|fault| panic!("{fault}")), set_options)
+    }
+
+    pub fn of(desk: Desk, set: impl FnOnce(&mut Options)) -> Self {
+        let mut options = Options { bind: "127.0.0.1:0".parse().expect("an address"), ..Options::default() };
+        set(&mut options);
+        let desk = Arc::new(desk);
         let running = http::start(Arc::clone(&desk), &options).unwrap_or_else(|fault| panic!("{fault}"));
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)

@@ -169,7 +169,7 @@ fn a_lost_device_loses_at_most_a_tile() {
 }
 
 /// Where the paths of a checkpoint end, from byte 80 of its header; 0 where there is none.
-fn reached_paths(file: &std::path::Path) -> u64 {
+pub fn reached_paths(file: &std::path::Path) -> u64 {
     let number = |bytes: Vec<u8>| u64::from_le_bytes(bytes[80..88].try_into().unwrap());
     std::fs::read(file).map_or(0, number)
 }

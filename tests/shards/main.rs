@@ -3,5 +3,9 @@
 
 mod divided;
 mod interrupted;
+#[cfg(target_os = "linux")]
+#[path = "../service/layer.rs"]
+mod layer;
+mod lost_device;
 mod night;
 mod process;

@@ -112,8 +112,13 @@ impl From<DeskFault> for Problem {
             DeskFault::Device(EngineFault::TooLarge { .. } | EngineFault::OutOfMemory(_)) => {
                 Self::new(413, "too-large", "Too large for the device", detail)
             }
-            DeskFault::Device(_) => {
-                let detail = format!("{detail}; the CPU takes its place, ask again");
+            DeskFault::Device(fault) => {
+                let detail = match fault {
+                    EngineFault::Lost(why) => {
+                        format!("the device was lost ({why}); the CPU takes its place, ask again")
+                    }
+                    _ => detail,
+                };
                 Self::new(503, "device", "The device failed", detail).retry_after(1)
             }
             DeskFault::Cancelled => Self::new(503, "cancelled", "Cancelled", detail),

@@ -50,6 +50,7 @@ pub async fn ready(State(app): State<Arc<App>>) -> (StatusCode, Json<Readiness>)
     let status = app.desk.status();
     let is_stopping = *app.stopping.borrow();
     let is_ready = status.is_ready && !is_stopping;
+    let is_revaluing = status.is_revaluing && status.device_fault.is_none();
     let of_device = [
         status.device_fault.map(|fault| format!("the CPU is about to take the device's place: {fault}")),
         status.device_given_up.map(|reason| format!("degraded: the CPU computes, because {reason}")),
@@ -57,7 +58,7 @@ pub async fn ready(State(app): State<Arc<App>>) -> (StatusCode, Json<Readiness>)
     let notes = [
         (is_stopping, "the service stops: requests in flight are finished"),
         (status.market.is_stale, "the market is older than is allowed: send a newer one"),
-        (status.is_revaluing, "a new market is being revalued: answers are from the one before"),
+        (is_revaluing, "a new market is being revalued: answers are from the one before"),
     ];
     let notes = notes.iter().filter(|(is_so, _)| *is_so).map(|(_, note)| (*note).to_owned());
     let code = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
