@@ -231,6 +231,11 @@ impl Cube {
         Slab::bytes(self.job.horizons.len(), self.paths)
     }
 
+    /// Leaves so many bytes to others.
+    pub fn leave(&mut self, bytes: u64) {
+        self.limit = self.limit.map(|limit| limit.saturating_sub(bytes));
+    }
+
     /// Instruments that are priced.
     pub fn instruments(&self) -> usize {
         read(&self.rows).places.len()
