@@ -166,6 +166,12 @@ pub struct DriverTail<'a> {
 }
 
 impl DriverTail<'_> {
+    /// The paths of the tail, ascending.
+    pub fn paths(&self) -> Vec<usize> {
+        let count = ((self.losses.len() as f64 * self.confidence.tail()).round() as usize).max(1);
+        worst_paths(self.losses, count.min(self.losses.len()))
+    }
+
     /// The worst of so many assets. `held` are asset, quantity and profit of a unit on a path of each
     /// holding, `log_return` of an asset on a path at the horizon, and `scale` the size of the account
     /// below which a loss is nothing. `None` where nothing is lost.
@@ -176,8 +182,7 @@ impl DriverTail<'_> {
         log_return: impl Fn(usize, usize) -> Option<f32>,
         scale: f64,
     ) -> Option<Driver> {
-        let count = ((self.losses.len() as f64 * self.confidence.tail()).round() as usize).max(1);
-        let paths = worst_paths(self.losses, count.min(self.losses.len()));
+        let paths = self.paths();
         let mut by_asset = vec![0.0; assets];
         for (asset, quantity, profit) in held {
             let mean = paths.iter().map(|&path| f64::from(profit(path))).sum::<f64>() / paths.len() as f64;

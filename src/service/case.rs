@@ -5,7 +5,7 @@ use super::book::{self, Held};
 use super::cube::{Cube, Legs, Profits};
 use super::pools::Pools;
 use super::{Cancel, DeskFault, lock};
-use crate::engine::cpu::Pace;
+use crate::engine::Pace;
 use crate::risk::TailEstimate;
 use crate::scenario::Scenario;
 

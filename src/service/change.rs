@@ -36,6 +36,15 @@ impl Desk {
         cancel: &Cancel,
         decide: Decide<'_>,
     ) -> Result<Arc<Version>, DeskFault> {
+        self.steady(|| self.change_once(name, cancel, decide))
+    }
+
+    fn change_once(
+        &self,
+        name: &str,
+        cancel: &Cancel,
+        decide: Decide<'_>,
+    ) -> Result<Arc<Version>, DeskFault> {
         {
             let _changing = lock(&self.changing);
             let version = self.version();
@@ -66,6 +75,7 @@ impl Desk {
             received: before.received,
             scenario: before.scenario().clone(),
             accounts,
+            keeper: self.devices.keeper(),
             before: Some(&before),
             limit: self.config.memory_limit,
         };
@@ -202,8 +212,8 @@ impl Desk {
     /// Puts other accounts and another market in the place of all that there is.
     pub(super) fn replace_all(
         &self,
-        accounts: Vec<Account>,
-        market: Market,
+        accounts: &[Account],
+        market: &Market,
         cancel: &Cancel,
     ) -> Result<MarketUpdateAnswer, DeskFault> {
         let start = Instant::now();
@@ -213,8 +223,9 @@ impl Desk {
         let making = Making {
             number: before.number + 1,
             received: self.now(),
-            scenario: Scenario { market, ..self.base.clone() },
-            accounts: accounts.clone(),
+            scenario: Scenario { market: market.clone(), ..self.base.clone() },
+            accounts: accounts.to_vec(),
+            keeper: self.devices.keeper(),
             before: Some(&before),
             limit: self.config.memory_limit,
         };
@@ -222,8 +233,7 @@ impl Desk {
         let (entries, after) = (before.entries(), version.entries());
         let removed: Vec<&str> =
             entries.keys().filter(|name| !after.contains_key(*name)).map(String::as_str).collect();
-        let changed =
-            Changed { accounts: &accounts, removed: &removed, is_other_book: true, ..Changed::default() };
+        let changed = Changed { accounts, removed: &removed, is_other_book: true, ..Changed::default() };
         let version = self.swap(version, &changed)?;
         Ok(self.updated(&version, &before, start))
     }

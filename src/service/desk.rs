@@ -19,6 +19,7 @@ use super::api::{
 use super::book;
 use super::change::Changed;
 use super::config::{Config, Served};
+use super::device::{self, Devices};
 use super::events::{self, Events};
 use super::fault::{field_fault, none};
 use super::history::{History, Passing};
@@ -27,19 +28,20 @@ use super::store::{self, KeptMarket, Store};
 use super::version::{Entry, Making, Version};
 use super::{Cancel, DeskFault, lock, market, read};
 use crate::engine::Engine;
-use crate::engine::cpu::CpuEngine;
+use crate::engine::cpu::{CpuEngine, CpuKeeper};
+use crate::engine::resident::Keeper;
 use crate::portfolio::Portfolio;
 use crate::report::DriverResult;
-use crate::scenario::{Precision, Scenario};
+use crate::scenario::{DeviceChoice, Precision, Scenario, Simulation};
 
 /// The desk.
 pub struct Desk {
     pub(super) config: Config,
     pub(super) pools: Pools,
+    pub(super) devices: Devices,
     clock: Clock,
     /// The scenario in the market of its file, on which market versions rest.
     pub(super) base: Scenario,
-    device: String,
     pub(super) current: RwLock<Arc<Version>>,
     /// Markets that are kept.
     pub(super) kept: Mutex<BTreeMap<u64, MarketVersion>>,
@@ -68,6 +70,11 @@ impl Desk {
 
     /// Opens a desk with its own clock.
     pub fn open_at(served: Served, clock: Clock) -> Result<Self, DeskFault> {
+        Self::open_on(served, Arc::new(CpuKeeper::new("")), clock)
+    }
+
+    /// Opens a desk whose cube is kept on a device.
+    pub fn open_on(served: Served, keeper: Arc<dyn Keeper>, clock: Clock) -> Result<Self, DeskFault> {
         let Served { scenario, accounts, config } = served;
         check_scenario(&scenario)?;
         let base = base_of(scenario);
@@ -98,6 +105,7 @@ impl Desk {
             received: kept.received,
             scenario: Scenario { market, ..base.clone() },
             accounts,
+            keeper: Arc::clone(&keeper),
             before: None,
             limit: config.memory_limit,
         };
@@ -121,10 +129,9 @@ impl Desk {
         let mut history = contents.history;
         history.set_limits(config.versions_kept_for, config.versions_limit);
         history.pass(passing);
-        let device = CpuEngine::new(Precision::F32).device();
         Ok(Self {
             events: Events::new(contents.last_event, config.events_kept),
-            device: format!("{} {} ({})", device.engine, device.detail, device.name),
+            devices: Devices::new(keeper),
             config,
             pools,
             clock,
@@ -247,6 +254,10 @@ impl Desk {
         update: &MarketUpdate,
         cancel: &Cancel,
     ) -> Result<MarketUpdateAnswer, DeskFault> {
+        self.steady(|| self.update_once(update, cancel))
+    }
+
+    fn update_once(&self, update: &MarketUpdate, cancel: &Cancel) -> Result<MarketUpdateAnswer, DeskFault> {
         let start = Instant::now();
         let _revaluing = lock(&self.revaluing);
         let before = self.version();
@@ -256,6 +267,7 @@ impl Desk {
             received: (self.clock)(),
             scenario: Scenario { market: market.clone(), ..self.base.clone() },
             accounts: accounts.values().map(|entry| entry.account.clone()).collect(),
+            keeper: self.devices.keeper(),
             before: Some(&before),
             limit: self.config.memory_limit,
         };
@@ -296,10 +308,15 @@ impl Desk {
         let version = self.version();
         let market = self.stamp(&version);
         let (cube_bytes, reserve_bytes) = version.cube_bytes();
+        let device = self.devices.status();
         Status {
-            is_ready: !(self.config.refuse_stale && market.is_stale),
+            is_ready: !(self.config.refuse_stale && market.is_stale) && device.fault.is_none(),
             market,
-            device: self.device.clone(),
+            device: version.device(),
+            engine: device.report.engine,
+            device_fault: device.fault,
+            device_given_up: device.given_up,
+            device_fallbacks: device.fallbacks,
             paths: version.scenario().simulation.paths,
             accounts: version.len() as u64,
             instruments: version.cube().instruments() as u64,
@@ -316,10 +333,6 @@ impl Desk {
 
     pub(super) fn now(&self) -> Timestamp {
         (self.clock)()
-    }
-
-    pub(super) fn device(&self) -> String {
-        self.device.clone()
     }
 
     pub(super) fn version(&self) -> Arc<Version> {
@@ -359,7 +372,7 @@ impl Desk {
     pub(super) fn answer(&self, version: &Version, entry: &Entry) -> MarginAnswer {
         let worst_driver = version.driver(entry).map(|driver| DriverResult::new(version.scenario(), &driver));
         let answer = self.answer_of(&entry.account, entry.figures.clone(), self.stamp(version));
-        MarginAnswer { worst_driver, ..answer }
+        MarginAnswer { worst_driver, device: version.device(), ..answer }
     }
 
     pub(super) fn answer_of(&self, account: &Account, figures: Figures, market: MarketStamp) -> MarginAnswer {
@@ -371,7 +384,8 @@ impl Desk {
             market,
             paths: self.base.simulation.paths,
             seed: self.base.simulation.seed,
-            device: self.device(),
+            // What is not answered from a cube is computed on the CPU.
+            device: device::named(&CpuEngine::new(Precision::F32).device()),
             figures,
             worst_driver: None,
             attribution: None,
@@ -451,7 +465,9 @@ fn base_of(scenario: Scenario) -> Scenario {
 /// What market versions rest on: the market of the scenario's file, its simulation, its margin rules
 /// and the stresses that they look at.
 fn hash(base: &Scenario) -> String {
-    let Scenario { market, simulation, margin, reporting_asset, stresses, .. } = base;
+    let Scenario { market, margin, reporting_asset, stresses, .. } = base;
+    // All devices give the same bits.
+    let simulation = Simulation { device: DeviceChoice::default(), ..base.simulation.clone() };
     let text = format!("{market:?} {simulation:?} {margin:?} {reporting_asset:?} {stresses:?}");
     blake3::hash(text.as_bytes()).to_string()
 }

@@ -23,6 +23,10 @@ impl Desk {
     /// An account's margin. With `detail` also what its Expected Shortfalls are made of, and its worst
     /// paths, which are simulated again.
     pub fn margin(&self, name: &str, detail: bool, cancel: &Cancel) -> Result<MarginAnswer, DeskFault> {
+        self.steady(|| self.margin_once(name, detail, cancel))
+    }
+
+    fn margin_once(&self, name: &str, detail: bool, cancel: &Cancel) -> Result<MarginAnswer, DeskFault> {
         let version = self.fresh()?;
         let entry = version.entry(name)?;
         let mut answer = self.answer(&version, &entry);
@@ -44,11 +48,21 @@ impl Desk {
         level: LevelName,
         cancel: &Cancel,
     ) -> Result<Distribution, DeskFault> {
+        self.steady(|| self.distribution_once(name, level, cancel))
+    }
+
+    fn distribution_once(
+        &self,
+        name: &str,
+        level: LevelName,
+        cancel: &Cancel,
+    ) -> Result<Distribution, DeskFault> {
         let version = self.fresh()?;
         let entry = version.entry(name)?;
         let level = level as usize;
         let profits = version.profits(&entry, &self.pools, cancel)?;
-        let mut first: Vec<f32> = version.cube().losses(&profits, level).take(KEPT_PATHS as usize).collect();
+        let losses = version.cube().losses(&profits, level)?;
+        let mut first = losses[..losses.len().min(KEPT_PATHS as usize)].to_vec();
         first.sort_unstable_by(f32::total_cmp);
         let beyond = (BEYOND * first.len() as f64) as usize;
         let low = f64::from(first[beyond]);
@@ -56,7 +70,7 @@ impl Desk {
         let high = f64::from(first[first.len() - 1 - beyond]).max(estimate + 0.1 * (estimate - low).abs());
         let width = (high - low) / DISTRIBUTION_BINS as f64;
         let mut counts = vec![0; DISTRIBUTION_BINS];
-        for loss in version.cube().losses(&profits, level) {
+        for loss in losses {
             // A cast of a negative number or of NaN is zero.
             let bin = ((f64::from(loss) - low) / width) as usize;
             counts[bin.min(DISTRIBUTION_BINS - 1)] += 1;

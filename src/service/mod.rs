@@ -14,6 +14,7 @@ pub mod config;
 mod cube;
 pub mod desk;
 mod detail;
+mod device;
 pub mod events;
 pub mod fault;
 mod full;

@@ -53,7 +53,7 @@ impl Desk {
         match market::restored(&self.base.market, &snapshot.market) {
             Ok(market) => {
                 none(faults)?;
-                self.replace_all(snapshot.accounts, market, cancel)
+                self.steady(|| self.replace_all(&snapshot.accounts, &market, cancel))
             }
             Err(more) => {
                 faults.extend(more);

@@ -11,10 +11,12 @@ use super::api::{Account, Book, Figures, Position};
 use super::book::{self, Held};
 use super::case::{self, Case, Net};
 use super::cube::{self, Cube, LEAST_KEPT, Legs, Profits};
+use super::device;
 use super::kept::{CaseProfits, KeptProfits};
 use super::pools::Pools;
 use super::{Cancel, DeskFault, lock, read, write};
-use crate::engine::Driver;
+use crate::engine::resident::Keeper;
+use crate::engine::{Driver, Pace};
 use crate::instrument::Instrument;
 use crate::margin::Tails;
 use crate::report::Levels;
@@ -72,6 +74,8 @@ pub struct Making<'a> {
     pub scenario: Scenario,
     /// All accounts.
     pub accounts: Vec<Account>,
+    /// Who keeps the cube.
+    pub keeper: Arc<dyn Keeper>,
     /// The version before, whose paths may be the same.
     pub before: Option<&'a Version>,
     /// Most bytes.
@@ -81,7 +85,7 @@ pub struct Making<'a> {
 impl Version {
     /// Revalues all instruments and margins all accounts.
     pub fn new(making: Making<'_>, pools: &Pools, cancel: &Cancel) -> Result<Self, DeskFault> {
-        let Making { number, received, scenario, accounts, before, limit } = making;
+        let Making { number, received, scenario, accounts, keeper, before, limit } = making;
         let mut cases: Vec<Case> = Vec::new();
         let mut held: Vec<Vec<Held>> = Vec::new();
         let (mut planned, named) = (0, case::named(&scenario));
@@ -96,7 +100,8 @@ impl Version {
             let instruments = instruments(held_here.iter());
             let before = before.and_then(|before| before.cases.get(index)).map(|before| &before.cube);
             let limit = limit.map(|limit| limit.saturating_sub(planned));
-            let cube = pools.long(cancel, |pace| Cube::new(&scenario, &instruments, before, limit, pace))?;
+            let made = |pace: &dyn Pace| Cube::new(&keeper, &scenario, &instruments, before, limit, pace);
+            let cube = pools.long(cancel, made)?;
             let more = 2 * cube.bytes();
             cases.iter_mut().for_each(|case| case.cube.leave(more));
             planned += more;
@@ -167,6 +172,11 @@ impl Version {
     pub fn cube_bytes(&self) -> (u64, u64) {
         let sum = |of: fn(&Cube) -> u64| self.cases.iter().map(|case| of(&case.cube)).sum();
         (sum(Cube::bytes), sum(Cube::reserve_bytes))
+    }
+
+    /// What its cube is kept on.
+    pub fn device(&self) -> String {
+        device::named(&self.cube().device())
     }
 
     /// An account of this version.
@@ -338,7 +348,12 @@ impl Version {
 
     /// The asset that costs an account most in its tail.
     pub fn driver(&self, entry: &Entry) -> Option<Driver> {
-        *entry.driver.get_or_init(|| self.cube().driver(entry.legs(), entry.held()))
+        if let Some(driver) = entry.driver.get() {
+            return *driver;
+        }
+        // A device that does not answer says so to the next question that needs it.
+        let driver = self.cube().driver(entry.legs(), entry.held()).ok()?;
+        *entry.driver.get_or_init(|| driver)
     }
 
     /// An account's profits on all paths of the base case, kept if there is room.

@@ -31,8 +31,7 @@ struct Subject {
 impl Desk {
     /// What orders would change; the account stays as it is.
     pub fn what_if(&self, what_if: &WhatIf, cancel: &Cancel) -> Result<WhatIfAnswer, DeskFault> {
-        let version = self.fresh()?;
-        self.what_if_in(&version, what_if, cancel)
+        self.steady(|| self.what_if_in(&*self.fresh()?, what_if, cancel))
     }
 
     /// Several what-ifs in one market.
@@ -42,20 +41,32 @@ impl Desk {
             let expected = format!("1 to {MAX_WHAT_IFS}");
             return Err(DeskFault::field("what_ifs", format!("{count} what-ifs"), expected));
         }
-        let version = self.fresh()?;
-        let mut answers = Vec::with_capacity(count);
+        self.steady(|| self.what_ifs_in(&*self.fresh()?, batch, cancel))
+    }
+
+    fn what_ifs_in(
+        &self,
+        version: &Version,
+        batch: &WhatIfBatch,
+        cancel: &Cancel,
+    ) -> Result<WhatIfBatchAnswer, DeskFault> {
+        let mut answers = Vec::with_capacity(batch.what_ifs.len());
         for what_if in &batch.what_ifs {
-            answers.push(match self.what_if_in(&version, what_if, cancel) {
+            answers.push(match self.what_if_in(version, what_if, cancel) {
                 Ok(answer) => BatchItem { answer: Some(answer), refusal: None },
-                Err(DeskFault::Cancelled) => return Err(DeskFault::Cancelled),
+                Err(fault @ (DeskFault::Cancelled | DeskFault::Device(_))) => return Err(fault),
                 Err(fault) => BatchItem { answer: None, refusal: Some(fault.refusal()) },
             });
         }
-        Ok(WhatIfBatchAnswer { market: self.stamp(&version), answers })
+        Ok(WhatIfBatchAnswer { market: self.stamp(version), answers })
     }
 
     /// Which trade in one of some instruments lowers the initial margin most.
     pub fn hedge(&self, request: &HedgeRequest, cancel: &Cancel) -> Result<HedgeAnswer, DeskFault> {
+        self.steady(|| self.hedge_once(request, cancel))
+    }
+
+    fn hedge_once(&self, request: &HedgeRequest, cancel: &Cancel) -> Result<HedgeAnswer, DeskFault> {
         let count = request.instruments.len();
         let mut faults = Vec::new();
         if !(1..=MAX_HEDGES).contains(&count) {
@@ -87,7 +98,7 @@ impl Desk {
             currency: version.scenario().reporting_currency().to_owned(),
             market: self.stamp(&version),
             paths: version.scenario().simulation.paths,
-            device: self.device(),
+            device: version.device(),
             before: subject.entry.figures.clone(),
             account: subject.name,
             hedges,
@@ -111,7 +122,7 @@ impl Desk {
             currency: version.scenario().reporting_currency().to_owned(),
             market: self.stamp(version),
             paths: version.scenario().simulation.paths,
-            device: self.device(),
+            device: version.device(),
             difference: Difference::between(&before, &after),
             before,
             after,
@@ -194,15 +205,15 @@ struct Search<'a> {
 
 impl Search<'_> {
     /// Paths of the account's tail at the initial level.
-    fn tail(&self) -> Result<Vec<u32>, DeskFault> {
+    fn tail(&self) -> Result<Vec<usize>, DeskFault> {
         let Self { desk, version, subject, cancel } = *self;
         let profits = version.profits(&subject.entry, &desk.pools, cancel)?;
         let floor = subject.entry.estimates()[INITIAL].value_at_risk;
-        let losses = version.cube().losses(&profits, INITIAL);
-        Ok((0u32..).zip(losses).filter(|(_, loss)| f64::from(*loss) >= floor).map(|(path, _)| path).collect())
+        let losses = version.cube().losses(&profits, INITIAL)?.into_iter().enumerate();
+        Ok(losses.filter(|(_, loss)| f64::from(*loss) >= floor).map(|(path, _)| path).collect())
     }
 
-    fn hedge(&self, index: usize, name: &str, tail: &[u32], most: f64) -> Result<Hedge, DeskFault> {
+    fn hedge(&self, index: usize, name: &str, tail: &[usize], most: f64) -> Result<Hedge, DeskFault> {
         let Self { desk, version, subject, cancel } = *self;
         let unit = Book { positions: vec![order(name, 1.0)], ..Book::default() };
         let rename = |faults: Vec<super::api::FieldFault>| {
@@ -216,7 +227,7 @@ impl Search<'_> {
             DeskFault::field(format!("instruments[{index}]"), format!("`{name}`"), expected)
         })?;
         // The derivative of Expected Shortfall by the size: the mean loss of a unit on the tail's paths.
-        let per_unit = -version.cube().mean_profit(&legs, INITIAL, tail);
+        let per_unit = -version.cube().mean_profit(&legs, INITIAL, tail)?;
         let (quantity, after) = self.best(name, per_unit, most)?;
         let reduction = subject.entry.figures.initial_margin - after.initial_margin;
         let is_better = reduction > 0.0;

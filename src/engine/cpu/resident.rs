@@ -10,6 +10,7 @@ use rayon::prelude::*;
 
 use super::simulate::{Consecutive, State, simulate};
 use super::{BLOCK, CpuEngine, FACTORS, Job, revalue};
+use crate::engine::Pace;
 use crate::engine::model::Model;
 use crate::numeric::{Lanes, Real};
 use crate::risk::{Bracket, Tail};
@@ -24,21 +25,6 @@ const SPARE_ROWS: usize = 16;
 const TOGETHER: usize = 64;
 
 type Lane = Lanes<f32, 16>;
-
-/// What a long computation asks before each block of paths.
-pub trait Pace: Sync {
-    /// Whether to go on; it may wait here for work that is more urgent.
-    fn go_on(&self) -> bool;
-}
-
-/// Goes on to the end.
-pub struct Unhurried;
-
-impl Pace for Unhurried {
-    fn go_on(&self) -> bool {
-        true
-    }
-}
 
 /// Factors of all paths, `[block][observation][asset][factor][BLOCK]` in each chunk.
 #[derive(Default)]
@@ -442,7 +428,7 @@ fn add_group(profits: &[f32], bracket: &Bracket, tail: &mut Tail) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{Engine, Pilot};
+    use crate::engine::{Engine, Pilot, Unhurried};
     use crate::scenario::Precision;
     use crate::{run, scenario};
 

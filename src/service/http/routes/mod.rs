@@ -21,6 +21,7 @@ use utoipa_axum::routes;
 
 use super::app::App;
 use super::{answer, auth, events, guard, trace};
+use crate::engine::EngineFault;
 use crate::service::DeskFault;
 use crate::service::problem::Problem;
 
@@ -108,6 +109,13 @@ impl From<DeskFault> for Problem {
                 Self::new(503, "stale-market", "Market too old", detail).retry_after(1)
             }
             DeskFault::TooLarge { .. } => Self::new(413, "too-large", "Too large for memory", detail),
+            DeskFault::Device(EngineFault::TooLarge { .. } | EngineFault::OutOfMemory(_)) => {
+                Self::new(413, "too-large", "Too large for the device", detail)
+            }
+            DeskFault::Device(_) => {
+                let detail = format!("{detail}; the CPU takes its place, ask again");
+                Self::new(503, "device", "The device failed", detail).retry_after(1)
+            }
             DeskFault::Cancelled => Self::new(503, "cancelled", "Cancelled", detail),
             DeskFault::Engine(_) => Self::new(503, "engine", "The computation failed", detail).retry_after(1),
             DeskFault::Store(_) => Self::new(503, "store", "The store failed", detail).retry_after(1),
