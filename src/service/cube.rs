@@ -57,6 +57,8 @@ pub struct Cube {
     /// another piece of work that waits for it.
     pub adding: Mutex<()>,
     limit: Option<u64>,
+    /// Bytes of the rows of the cube that the next revaluation makes beside this one.
+    next_bytes: u64,
 }
 
 static SIMULATIONS: AtomicU64 = AtomicU64::new(0);
@@ -154,6 +156,7 @@ impl Cube {
             asset_tails: Vec::new(),
             adding: Mutex::default(),
             limit,
+            next_bytes: rows_bytes(job.rows.len(), paths),
             job,
         };
         cube.add(&cube.job, instruments, pace)?;
@@ -203,8 +206,8 @@ impl Cube {
             return Ok(false);
         }
         let more = rows_bytes(job.rows.len(), self.paths);
-        let bytes = self.bytes() + self.reserve_bytes() + more;
-        check(self.limit, "the cube with further instruments", bytes)?;
+        let bytes = self.bytes() + self.next_bytes + more;
+        check(self.limit, "the cube with further instruments, beside the next one", bytes)?;
         self.add(&job, &all, pace)?;
         Ok(true)
     }
@@ -226,11 +229,6 @@ impl Cube {
     /// Bytes of the rows and the factors.
     pub fn bytes(&self) -> u64 {
         read(&self.rows).bytes + self.factors_bytes
-    }
-
-    /// Bytes that wait for the next cube.
-    pub fn reserve_bytes(&self) -> u64 {
-        self.keeper.reserve_bytes()
     }
 
     /// Bytes of one account's profits.

@@ -307,7 +307,6 @@ impl Desk {
     pub fn status(&self) -> Status {
         let version = self.version();
         let market = self.stamp(&version);
-        let (cube_bytes, reserve_bytes) = version.cube_bytes();
         let device = self.devices.status();
         Status {
             is_ready: !(self.config.refuse_stale && market.is_stale) && device.fault.is_none(),
@@ -321,8 +320,8 @@ impl Desk {
             accounts: version.len() as u64,
             instruments: version.cube().instruments() as u64,
             cube_age_seconds: version.made.elapsed().as_secs_f64(),
-            cube_bytes,
-            reserve_bytes,
+            cube_bytes: version.cube_bytes(),
+            reserve_bytes: device.reserve_bytes,
             losses_bytes: version.profits_bytes(),
             memory_limit_bytes: self.config.memory_limit,
             last_event: self.events.last(),

@@ -108,6 +108,7 @@ impl Version {
             cases.push(Case { scenario, cube });
             held.push(held_here);
         }
+        keeper.free_reserve();
         // Two versions keep profits side by side while a market is revalued.
         let room = limit.map_or(UNLIMITED_PROFITS, |limit| limit.saturating_sub(planned) / 2);
         let of_account: u64 = cases.iter().map(|case| case.cube.profits_bytes()).sum();
@@ -168,10 +169,9 @@ impl Version {
         &self.cases[0].cube
     }
 
-    /// Bytes of all cubes and factors, and of earlier ones that wait for the next.
-    pub fn cube_bytes(&self) -> (u64, u64) {
-        let sum = |of: fn(&Cube) -> u64| self.cases.iter().map(|case| of(&case.cube)).sum();
-        (sum(Cube::bytes), sum(Cube::reserve_bytes))
+    /// Bytes of all cubes and factors.
+    pub fn cube_bytes(&self) -> u64 {
+        self.cases.iter().map(|case| case.cube.bytes()).sum()
     }
 
     /// What its cube is kept on.
