@@ -383,11 +383,21 @@ impl Cube {
     }
 
     /// The asset that costs an account most in its tail at the maintenance level, from its first paths.
-    pub fn driver(&self, legs: &Legs, held: &Held) -> Result<Option<Driver>, DeskFault> {
+    /// `own` are its profits, where they are kept.
+    pub fn driver(
+        &self,
+        legs: &Legs,
+        held: &Held,
+        own: Option<&Profits>,
+    ) -> Result<Option<Driver>, DeskFault> {
         let level = self.job.levels[0];
         let Some(observation) = self.job.horizon_observation(level.horizon) else { return Ok(None) };
         let count = self.paths.min(KEPT_PATHS) as usize;
-        let losses = self.resident.first_losses(&legs.on(None, level.horizon), count)?;
+        let netted = match own {
+            Some(own) => Netted { base: Some(&own[level.horizon]), legs: &[] },
+            None => legs.on(None, level.horizon),
+        };
+        let losses = self.resident.first_losses(&netted, count)?;
         let tail = DriverTail { losses: &losses, confidence: level.confidence };
         let paths = tail.paths();
         // Paths of the tail come in their order.

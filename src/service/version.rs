@@ -352,7 +352,9 @@ impl Version {
             return *driver;
         }
         // A device that does not answer says so to the next question that needs it.
-        let driver = self.cube().driver(entry.legs(), entry.held()).ok()?;
+        let own = lock(&self.kept).find(entry);
+        let own = own.as_ref().map(|own| &own[0]);
+        let driver = self.cube().driver(entry.legs(), entry.held(), own).ok()?;
         *entry.driver.get_or_init(|| driver)
     }
 
