@@ -159,7 +159,7 @@ pub struct Manipulation {
 impl Manipulation {
     /// Dollars on either side of the pool that is pushed.
     pub fn pool(&self, asset: usize, liquidity: Option<market::Liquidity>) -> Option<f64> {
-        self.pools[asset].or(liquidity?.pool)
+        self.pools[asset].or_else(|| liquidity?.pool)
     }
 }
 

@@ -6,6 +6,8 @@ use crate::reverse::{Again, Analysis, AssetMove, CostIs, LikelyMove, Probability
 
 /// Assets of a move that are shown, those that move most; JSON has all.
 const SHOWN_ASSETS: usize = 12;
+/// Ways of a smaller part of the probability are not shown.
+const LEAST_PART: f64 = 0.01;
 /// Moves of implied volatility and basis below these are not shown.
 const LEAST_VOLATILITY: f64 = 5e-4;
 const LEAST_BASIS: f64 = 5e-5;
@@ -35,6 +37,12 @@ fn render_holder(holder: &Reverse) -> String {
         text.push_str(&line("likeliest move", "none was found within 40 standard deviations"));
     } else {
         text.push_str(&line("likeliest move", "none is needed: it is exhausted today"));
+    }
+    for way in holder.ways.iter().filter(|way| way.part >= LEAST_PART) {
+        let name = format!("{:.0} % by {}", 100.0 * way.part, way.pattern);
+        let repeated = holder.likeliest.as_ref() == Some(&way.likeliest);
+        let moved = if repeated { "as above".to_owned() } else { moves(&way.likeliest.assets) };
+        text.push_str(&line("failing", &format!("{name}: {moved}")));
     }
     if let Some(mean) = &holder.mean_failing {
         text.push_str(&line("mean failing", &moves(mean)));

@@ -322,6 +322,16 @@ impl Law {
         directions
     }
 
+    /// The pattern of the likeliest component of each segment.
+    pub fn pattern(&self, z: &DVector<f64>) -> Vec<usize> {
+        let of = |segment: &SegmentLaw| {
+            let (_, logs) = segment.log_densities(&segment.part(z));
+            let likeliest = (0..logs.len()).max_by(|&a, &b| logs[a].total_cmp(&logs[b]));
+            likeliest.map_or(0, |likeliest| segment.components[likeliest].pattern)
+        };
+        self.segments.iter().map(of).collect()
+    }
+
     /// A move at random.
     pub fn draw(&self, random: &mut Normals) -> DVector<f64> {
         let parts = self.segments.iter().flat_map(|segment| segment.draw(random).data.as_vec().clone());

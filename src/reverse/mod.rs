@@ -17,6 +17,8 @@ mod special;
 pub use probability::Probability;
 pub use remedy::{CostIs, Hedge, Remedy};
 
+use std::collections::BTreeMap;
+
 use nalgebra::DVector;
 use serde::Serialize;
 
@@ -32,6 +34,8 @@ use crate::scenario::Scenario;
 
 /// Patterns of jumps that are named.
 const NAMED_PATTERNS: usize = 3;
+/// Ways to fail that are told.
+const NAMED_WAYS: usize = 5;
 /// Parts below it are not named.
 const LEAST_PART: f64 = 0.001;
 
@@ -112,6 +116,9 @@ pub struct Reverse {
     /// The failing move of the largest density; none where the buffer is used up today, or where no
     /// move was found.
     pub likeliest: Option<LikelyMove>,
+    /// Ways to fail by what has to happen, the most probable first: a density compares points, and in
+    /// many dimensions the highest one may stand in a narrow region.
+    pub ways: Vec<Way>,
     /// Mean of the factors over failing paths.
     pub mean_failing: Option<Vec<AssetMove>>,
     /// The failing path of the largest density.
@@ -135,6 +142,17 @@ pub struct LikelyMove {
     pub patterns: Vec<PatternPart>,
     /// Probability of the patterns that the density tells apart.
     pub covered: f64,
+}
+
+/// A way to fail.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Way {
+    /// The pattern of jumps that has to happen.
+    pub pattern: String,
+    /// Its part of the probability of failing, by importance sampling.
+    pub part: f64,
+    /// The failing move of the largest density near which it is the likeliest pattern.
+    pub likeliest: LikelyMove,
 }
 
 /// Probability of a pattern of jumps, given a move.
@@ -240,8 +258,33 @@ struct Looked {
     covered: f64,
     walk: Walk,
     probability: Probability,
-    found: Option<Found>,
+    /// By pattern, the largest density first.
+    found: Vec<Found>,
+    /// Parts of the probability by pattern.
+    parts: BTreeMap<String, f64>,
     mode: f64,
+}
+
+impl Looked {
+    /// What was found with its pattern and that pattern's part of the probability, the largest first.
+    fn by_part(&self) -> Vec<(String, f64, &Found)> {
+        let named = |found: &Found| {
+            let pattern =
+                self.law.patterns(&found.z).into_iter().next().map_or(String::new(), |(name, _)| name);
+            let part = self.parts.get(&pattern).copied().unwrap_or(0.0);
+            (pattern, part)
+        };
+        let mut all: Vec<(String, f64, &Found)> = self
+            .found
+            .iter()
+            .map(|found| {
+                let (pattern, part) = named(found);
+                (pattern, part, found)
+            })
+            .collect();
+        all.sort_by(|a, b| b.1.total_cmp(&a.1));
+        all
+    }
 }
 
 fn of(
@@ -257,7 +300,7 @@ fn of(
         let factors = looked.coordinates.factors(z);
         moved(&factors[factors.len() - book.job.assets..])
     };
-    let likeliest = looked.found.as_ref().map(|found| {
+    let likely = |found: &Found| {
         let patterns = looked.law.patterns(&found.z).into_iter().take(NAMED_PATTERNS);
         let named = patterns.filter(|(_, part)| *part >= LEAST_PART);
         LikelyMove {
@@ -268,7 +311,14 @@ fn of(
             patterns: named.map(|(pattern, probability)| PatternPart { pattern, probability }).collect(),
             covered: looked.covered,
         }
-    });
+    };
+    let by_part = looked.by_part();
+    let way = |(pattern, part, found): &(String, f64, &Found)| Way {
+        pattern: pattern.clone(),
+        part: *part,
+        likeliest: likely(found),
+    };
+    let ways: Vec<Way> = by_part.iter().take(NAMED_WAYS).map(way).collect();
     let densest = looked.walk.failing.iter().map(|path| (looked.law.log_density(&path.z), path));
     let densest = densest.max_by(|a, b| a.0.total_cmp(&b.0));
     let representative = densest.map(|(log_density, path)| PathMove {
@@ -276,8 +326,8 @@ fn of(
         log_density: log_density - looked.mode,
         assets: last(&path.z),
     });
-    let remedy = match &looked.found {
-        Some(found) if looked.probability.simulated > options.target => {
+    let remedy = match by_part.first() {
+        Some((.., found)) if looked.probability.simulated > options.target => {
             let before = remedy::Before {
                 scenario,
                 holder,
@@ -296,7 +346,8 @@ fn of(
         account,
         buffer: holder.now(),
         probability: looked.probability,
-        likeliest,
+        likeliest: looked.found.first().map(likely),
+        ways,
         mean_failing: (looked.walk.failures > 0).then(|| moved(&looked.walk.mean)),
         representative,
         remedy,
@@ -316,8 +367,8 @@ fn again(
     let looked = look(&scenario, &book, holder, options.paths)?;
     Ok(Again {
         probability: looked.probability,
-        mahalanobis: looked.found.as_ref().map(|found| looked.law.mahalanobis(&found.z)),
-        log_density: looked.found.as_ref().map(|found| found.log_density - looked.mode),
+        mahalanobis: looked.found.first().map(|found| looked.law.mahalanobis(&found.z)),
+        log_density: looked.found.first().map(|found| found.log_density - looked.mode),
     })
 }
 
@@ -330,7 +381,8 @@ fn look(scenario: &Scenario, book: &Book, holder: &Holder, paths: u64) -> Result
     let gap = |moves: &[DVector<f64>]| book.gaps(&coordinates, moves);
     let centre = law.mode();
     let mode = law.log_density(&centre);
-    let mut found = None;
+    let mut found = Vec::new();
+    let mut parts = BTreeMap::new();
     if holder.now() > 0.0 && gap(std::slice::from_ref(&centre))[0] > 0.0 {
         let mut starts: Vec<(f64, &DVector<f64>)> =
             walk.failing.iter().map(|path| (law.log_density(&path.z), &path.z)).collect();
@@ -338,11 +390,12 @@ fn look(scenario: &Scenario, book: &Book, holder: &Holder, paths: u64) -> Result
         let starts: Vec<DVector<f64>> = starts.into_iter().take(STARTS).map(|(_, z)| z.clone()).collect();
         found = Search { law: &law, gap: &gap, centre }.most_likely(&starts);
     }
-    if let Some(found) = &found {
-        let (sampled, error) = probability::sampled(&law, &gap, &found.z, scenario.simulation.seed);
-        (probability.sampled, probability.sampled_error) = (Some(sampled), Some(error));
+    if !found.is_empty() {
+        let sampled = probability::sampled(&law, &gap, &found, scenario.simulation.seed);
+        (probability.sampled, probability.sampled_error) = (Some(sampled.probability), Some(sampled.error));
+        parts = sampled.patterns;
     }
-    Ok(Looked { coordinates, law, covered, walk, probability, found, mode })
+    Ok(Looked { coordinates, law, covered, walk, probability, found, parts, mode })
 }
 
 /// Failing paths from which the search starts.

@@ -1,18 +1,20 @@
-//! How probable it is that a move fails: simulated, and by importance sampling around the likeliest one.
+//! How probable it is that a move fails: simulated, and by importance sampling around those that were found.
+
+use std::collections::BTreeMap;
 
 use nalgebra::DVector;
 use rand::Rng;
 use serde::Serialize;
 
 use super::law::Law;
-use super::search::Gap;
+use super::search::{Found, Gap};
 use crate::closed_form::special::normal_upper_quantile;
 use crate::numeric::PhiloxRng;
 
 /// Draws of importance sampling, and the multiplications that they may take all together.
-const DRAWS: usize = 8192;
-const LEAST_DRAWS: usize = 1024;
-const MULTIPLICATIONS: usize = 4_000_000_000;
+const DRAWS: usize = 16_384;
+const LEAST_DRAWS: usize = 4096;
+const MULTIPLICATIONS: usize = 20_000_000_000;
 /// Moves whose values are asked for together.
 const BATCH: usize = 1024;
 
@@ -25,7 +27,7 @@ pub struct Probability {
     pub simulated_error: f64,
     /// Where no path fails: what holds the probability with 95 % confidence.
     pub upper_bound: Option<f64>,
-    /// By importance sampling of the density around the likeliest failing move.
+    /// By importance sampling of the density around the failing moves that were found.
     pub sampled: Option<f64>,
     /// Its standard error.
     pub sampled_error: Option<f64>,
@@ -49,34 +51,51 @@ impl Probability {
     }
 }
 
-/// Probability and standard error that a move fails under a law.
+/// What importance sampling says.
+pub(super) struct Sampled {
+    pub probability: f64,
+    pub error: f64,
+    /// Parts of the probability by pattern of jumps.
+    pub patterns: BTreeMap<String, f64>,
+}
+
+/// The probability that a move fails under a law, sampled around failing moves.
 ///
 /// # Formula
-/// Half of the draws come from the law `p`, half from `s`, the likeliest component of each segment
-/// moved to the failing move: the mean of `p / (p/2 + s/2)` over draws that fail. No weight exceeds 2.
-pub(super) fn sampled(law: &Law, gap: &Gap<'_>, likeliest: &DVector<f64>, seed: u64) -> (f64, f64) {
+/// Half of the draws come from the law `p`, half from `s`, in turn the likeliest component of each of
+/// the failing moves, moved there: the mean of `p / (p/2 + s/2)` over draws that fail. No weight exceeds 2.
+pub(super) fn sampled(law: &Law, gap: &Gap<'_>, found: &[Found], seed: u64) -> Sampled {
     let draws = (MULTIPLICATIONS / law.multiplications().max(1)).clamp(LEAST_DRAWS, DRAWS);
-    let around = law.around(likeliest);
+    let around: Vec<Law> = found.iter().map(|found| law.around(&found.z)).collect();
     let mut random = Normals { random: PhiloxRng::new(seed, 1 << 32) };
     let (mut sum, mut square) = (0.0, 0.0);
-    let mut left = draws;
-    while left > 0 {
-        let count = left.min(BATCH);
-        let draw = |k: usize| if k.is_multiple_of(2) { law.draw(&mut random) } else { around.draw(&mut random) };
-        let moves: Vec<DVector<f64>> = (0..count).map(draw).collect();
+    let mut patterns = BTreeMap::new();
+    let mut done = 0;
+    while done < draws {
+        let count = (draws - done).min(BATCH);
+        let draw = |k: usize| match k.is_multiple_of(2) {
+            true => law.draw(&mut random),
+            false => around[k / 2 % around.len()].draw(&mut random),
+        };
+        let moves: Vec<DVector<f64>> = (done..done + count).map(draw).collect();
         for (z, gap) in moves.iter().zip(gap(&moves)) {
             if !(gap > 0.0) {
-                let ratio = (around.log_density(z) - law.log_density(z)).exp();
-                let weight = 2.0 / (1.0 + ratio);
+                let here = law.log_density(z);
+                let ratios = around.iter().map(|around| (around.log_density(z) - here).exp());
+                let weight = 2.0 / (1.0 + ratios.sum::<f64>() / around.len() as f64);
                 sum += weight;
                 square += weight * weight;
+                for (pattern, part) in law.patterns(z) {
+                    *patterns.entry(pattern).or_insert(0.0) += weight * part;
+                }
             }
         }
-        left -= count;
+        done += count;
     }
+    patterns.values_mut().for_each(|part| *part /= sum);
     let n = draws as f64;
     let mean = sum / n;
-    (mean, ((square / n - mean * mean).max(0.0) / n).sqrt())
+    Sampled { probability: mean, error: ((square / n - mean * mean).max(0.0) / n).sqrt(), patterns }
 }
 
 /// Numbers at random.

@@ -11,8 +11,9 @@ const POINTS: usize = 63;
 const ROUNDS: usize = 5;
 /// Standard deviations up to which a failing move is looked for.
 const REACH: f64 = 40.0;
-/// Starts that are followed, those of the largest density.
-const FOLLOWED: usize = 12;
+/// Patterns of jumps that are told apart, and starts of each that are followed.
+const WAYS: usize = 10;
+const FOLLOWED: usize = 2;
 const MAX_STEPS: usize = 100;
 const MAX_HALVINGS: usize = 14;
 /// Half of a difference quotient's width, in standard deviations.
@@ -42,21 +43,45 @@ pub(super) struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// The failing move of the largest density; `None` where no ray fails. `starts` are failing
-    /// moves that are known.
-    pub fn most_likely(&self, starts: &[DVector<f64>]) -> Option<Found> {
+    /// Failing moves of the largest density, one for each pattern of jumps that makes it likely, the
+    /// largest of all first; none where no ray fails. `starts` are failing moves that are known.
+    pub fn most_likely(&self, starts: &[DVector<f64>]) -> Vec<Found> {
         let rays = self.law.directions().into_iter().map(|direction| &self.centre + direction * REACH);
         let steepest = self.steepest().map(|direction| &self.centre + direction * REACH);
-        let ends = starts.iter().cloned().chain(rays).chain(steepest);
-        let edges = ends.filter_map(|end| self.pull(&end, 1.0));
+        let edges = rays.chain(steepest).filter_map(|end| self.pull(&end, 1.0));
         let centres = self.law.centres();
         let gaps = (self.gap)(&centres);
         let inside = centres.into_iter().zip(gaps).filter(|(_, gap)| !(*gap > 0.0)).map(|(z, _)| z);
-        let mut found: Vec<Found> = edges.chain(inside).map(|z| self.found(z)).collect();
-        found.sort_by(|a, b| b.log_density.total_cmp(&a.log_density));
-        found.truncate(FOLLOWED);
-        let followed = found.into_iter().map(|start| self.follow(start));
-        followed.max_by(|a, b| a.log_density.total_cmp(&b.log_density))
+        let mut sought: Vec<Found> = edges.chain(inside).map(|z| self.found(z)).collect();
+        let known = starts.iter().filter_map(|end| self.pull(end, 1.0)).map(|z| self.found(z));
+        let mut known: Vec<Found> = known.collect();
+        let denser = |a: &Found, b: &Found| b.log_density.total_cmp(&a.log_density);
+        known.sort_by(denser);
+        sought.sort_by(denser);
+        // What simulated paths do comes first.
+        let chosen = self.by_pattern(known.into_iter().chain(sought), FOLLOWED);
+        let mut followed: Vec<Found> = chosen.into_iter().map(|start| self.follow(start)).collect();
+        followed.sort_by(denser);
+        self.by_pattern(followed.into_iter(), 1)
+    }
+
+    /// The first so many of each pattern, of the first patterns.
+    fn by_pattern(&self, all: impl Iterator<Item = Found>, each: usize) -> Vec<Found> {
+        let mut kept: Vec<(Vec<usize>, usize)> = Vec::new();
+        let is_kept = |found: &Found| {
+            let pattern = self.law.pattern(&found.z);
+            match kept.iter_mut().find(|(known, _)| *known == pattern) {
+                Some((_, count)) => {
+                    *count += 1;
+                    *count <= each
+                }
+                None => {
+                    kept.push((pattern, 1));
+                    kept.len() <= WAYS
+                }
+            }
+        };
+        all.filter(is_kept).collect()
     }
 
     fn found(&self, z: DVector<f64>) -> Found {
@@ -198,7 +223,7 @@ mod tests {
 
     fn search(law: &Law, gap: impl Fn(&DVector<f64>) -> f64) -> Option<Found> {
         let gap = |points: &[DVector<f64>]| points.iter().map(&gap).collect();
-        Search { law, gap: &gap, centre: law.mode() }.most_likely(&[])
+        Search { law, gap: &gap, centre: law.mode() }.most_likely(&[]).into_iter().next()
     }
 
     #[test]
@@ -226,7 +251,7 @@ mod tests {
         let gap = |points: &[DVector<f64>]| {
             points.iter().map(|z| disc(z, 3.0, 3.0).min(disc(z, -6.0, 1.0))).collect()
         };
-        let found = Search { law: &law, gap: &gap, centre: law.mode() }.most_likely(&start).unwrap();
+        let found = Search { law: &law, gap: &gap, centre: law.mode() }.most_likely(&start).remove(0);
         assert!((found.z.norm() - (18f64.sqrt() - 1.0)).abs() < 1e-4, "{found:?}");
     }
 

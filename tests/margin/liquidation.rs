@@ -190,13 +190,17 @@ fn pushing_the_oracle_to_a_liquidation_price_pays_against_a_shallow_pool() {
         let price = account.liquidation_prices.first().expect("it has one").clone();
         (price.push.expect("within what is believed"), price.relative_move)
     };
-    let (shallow, by) = pushed(&mut scenario, 1e5);
-    let notional = COINS * scenario.market.assets[0].perpetual_mark;
-    assert!((shallow.gain / (notional * by.abs()) - 1.0).abs() < 1e-9, "{shallow:?}");
-    assert_eq!(shallow.attack.deviation, by);
-    assert!(shallow.pays && shallow.attack.cost < shallow.gain);
+    // Deep: healthy, and pushing it to where it fails gains less than it costs.
     let (deep, by) = pushed(&mut scenario, 1e10);
-    assert!(!deep.pays, "{deep:?} {by}");
+    let notional = COINS * scenario.market.assets[0].perpetual_mark;
+    assert!(by < 0.0 && !deep.pays, "{deep:?} {by}");
+    assert!(
+        (deep.gain / (notional * by.abs()) - 1.0).abs() < 1e-9 && deep.attack.deviation == by,
+        "{deep:?}"
+    );
+    // Shallow: the charge puts it in breach, and it would pay its owner to push the price up until it passes.
+    let (shallow, by) = pushed(&mut scenario, 1.2e7);
+    assert!(by > 0.0 && shallow.pays && shallow.attack.cost < shallow.gain, "{shallow:?} {by}");
 }
 
 #[test]
@@ -257,7 +261,7 @@ fn trades_stop_where_health_is_restored() {
     for (asset, volume) in scenario.market.assets.iter_mut().zip([1e7, 1e6, 1e7]) {
         asset.liquidity = Some(liquid(volume));
     }
-    scenario.margin.add_ons.liquidation = Some(margin::Liquidation { participation: 0.1, impact: 2.0 });
+    scenario.margin.add_ons.liquidation = Some(margin::Liquidation { participation: 0.1, impact: 4.0 });
     let case = run(&scenario).cases[0].accounts.as_ref().expect("it ran")[0].clone();
     let lines = case.margin.maintenance_lines;
     let added = lines.get(Line::LiquidationCost) + lines.get(Line::LiquidationHorizon);

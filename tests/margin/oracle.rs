@@ -175,8 +175,8 @@ fn the_charge_is_what_such_a_move_would_gain() {
     exposure.currency_price = 1.0;
     assert!((manipulation(&rule, &[exposure]) / wanted - 1.0).abs() < 1e-12);
     assert_eq!(manipulation(&rule, &[asset(0.0)]), 0.0, "a hedged book gains nothing");
-    // Twice the size: twice the move and more.
-    assert!(manipulation(&rule, &[asset(2e6)]) > 4.0 * wanted);
+    // Half the size: half of the move and less.
+    assert!(manipulation(&rule, &[asset(5e5)]) < 0.25 * wanted);
     // In coins of 50,000 dollars it is the same charge, in coins.
     let mut coins = asset(1e6 / 50_000.0);
     coins.currency_price = 50_000.0;
