@@ -53,6 +53,9 @@ pub trait Keeper: Send + Sync {
         0
     }
 
+    /// Frees it: whoever has made all cubes that it needs for now says so.
+    fn free_reserve(&self) {}
+
     /// Simulates the paths `0..paths` in f32 and keeps their factors; no rows yet.
     fn simulate(&self, job: &Job, paths: u64, pace: &dyn Pace) -> Result<Box<dyn Resident>, Halt>;
 }

@@ -32,12 +32,14 @@ pub enum Line {
     Stablecoin,
     /// Prices that are uncertain or old.
     Oracle,
+    /// Prices that it would pay to push.
+    OracleManipulation,
     /// Initial margin only: up to the maintenance margin.
     MaintenanceFloor,
 }
 
 /// Number of lines.
-pub const LINES: usize = 14;
+pub const LINES: usize = 15;
 
 impl Line {
     /// All of them, in the order in which they are added.
@@ -55,6 +57,7 @@ impl Line {
         Self::WrongWay,
         Self::Stablecoin,
         Self::Oracle,
+        Self::OracleManipulation,
         Self::MaintenanceFloor,
     ];
 
@@ -74,6 +77,7 @@ impl Line {
             Self::WrongWay => "wrong_way",
             Self::Stablecoin => "stablecoin",
             Self::Oracle => "oracle",
+            Self::OracleManipulation => "oracle_manipulation",
             Self::MaintenanceFloor => "maintenance_floor",
         }
     }

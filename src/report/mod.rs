@@ -14,6 +14,7 @@ pub mod manifest;
 pub(crate) mod number;
 pub mod page;
 pub mod parquet;
+pub mod reverse;
 mod rows;
 pub mod rulebook;
 pub mod text;

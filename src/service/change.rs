@@ -73,7 +73,7 @@ impl Desk {
         let making = Making {
             number: before.number + 1,
             received: before.received,
-            scenario: before.scenario.clone(),
+            scenario: before.scenario().clone(),
             accounts,
             keeper: self.devices.keeper(),
             before: Some(&before),
@@ -162,7 +162,7 @@ impl Desk {
             after: &after.figures,
         });
         let told = self.numbered(&changes.collect::<Vec<_>>());
-        let numbers = market::numbers(&version.scenario.market);
+        let numbers = market::numbers(&version.scenario().market);
         let market = KeptMarket { received: version.received, numbers, pins: version.pins() };
         let passing = {
             let history = lock(&self.history);

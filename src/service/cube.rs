@@ -57,6 +57,8 @@ pub struct Cube {
     /// another piece of work that waits for it.
     pub adding: Mutex<()>,
     limit: Option<u64>,
+    /// Bytes of the rows of the cube that the next revaluation makes beside this one.
+    next_bytes: u64,
 }
 
 static SIMULATIONS: AtomicU64 = AtomicU64::new(0);
@@ -154,6 +156,7 @@ impl Cube {
             asset_tails: Vec::new(),
             adding: Mutex::default(),
             limit,
+            next_bytes: rows_bytes(job.rows.len(), paths),
             job,
         };
         cube.add(&cube.job, instruments, pace)?;
@@ -203,8 +206,8 @@ impl Cube {
             return Ok(false);
         }
         let more = rows_bytes(job.rows.len(), self.paths);
-        let bytes = self.bytes() + self.reserve_bytes() + more;
-        check(self.limit, "the cube with further instruments", bytes)?;
+        let bytes = self.bytes() + self.next_bytes + more;
+        check(self.limit, "the cube with further instruments, beside the next one", bytes)?;
         self.add(&job, &all, pace)?;
         Ok(true)
     }
@@ -228,14 +231,14 @@ impl Cube {
         read(&self.rows).bytes + self.factors_bytes
     }
 
-    /// Bytes that wait for the next cube.
-    pub fn reserve_bytes(&self) -> u64 {
-        self.keeper.reserve_bytes()
-    }
-
     /// Bytes of one account's profits.
     pub fn profits_bytes(&self) -> u64 {
         rows_bytes(self.job.horizons.len(), self.paths)
+    }
+
+    /// Leaves so many bytes to others.
+    pub fn leave(&mut self, bytes: u64) {
+        self.limit = self.limit.map(|limit| limit.saturating_sub(bytes));
     }
 
     /// Instruments that are priced.
@@ -380,11 +383,21 @@ impl Cube {
     }
 
     /// The asset that costs an account most in its tail at the maintenance level, from its first paths.
-    pub fn driver(&self, legs: &Legs, held: &Held) -> Result<Option<Driver>, DeskFault> {
+    /// `own` are its profits, where they are kept.
+    pub fn driver(
+        &self,
+        legs: &Legs,
+        held: &Held,
+        own: Option<&Profits>,
+    ) -> Result<Option<Driver>, DeskFault> {
         let level = self.job.levels[0];
         let Some(observation) = self.job.horizon_observation(level.horizon) else { return Ok(None) };
         let count = self.paths.min(KEPT_PATHS) as usize;
-        let losses = self.resident.first_losses(&legs.on(None, level.horizon), count)?;
+        let netted = match own {
+            Some(own) => Netted { base: Some(&own[level.horizon]), legs: &[] },
+            None => legs.on(None, level.horizon),
+        };
+        let losses = self.resident.first_losses(&netted, count)?;
         let tail = DriverTail { losses: &losses, confidence: level.confidence };
         let paths = tail.paths();
         // Paths of the tail come in their order.

@@ -77,7 +77,7 @@ impl Desk {
     pub fn open_on(served: Served, keeper: Arc<dyn Keeper>, clock: Clock) -> Result<Self, DeskFault> {
         let Served { scenario, accounts, config } = served;
         check_scenario(&scenario)?;
-        let base = Scenario { portfolio: Portfolio::default(), stresses: Vec::new(), ..scenario };
+        let base = base_of(scenario);
         let (store, mut contents) = Store::open(config.store.as_deref())?;
         let is_new = contents.base.is_none();
         let hash = hash(&base);
@@ -157,7 +157,7 @@ impl Desk {
         entries.sort_by(|a, b| events::need(&a.figures).total_cmp(&events::need(&b.figures)));
         AccountList {
             market: self.stamp(&version),
-            currency: version.scenario.reporting_currency().to_owned(),
+            currency: version.scenario().reporting_currency().to_owned(),
             accounts: entries.iter().map(|entry| line(entry)).collect(),
         }
     }
@@ -231,7 +231,7 @@ impl Desk {
     /// The market that answers are made from.
     pub fn market(&self) -> MarketAnswer {
         let version = self.version();
-        MarketAnswer { market: self.stamp(&version), numbers: market::numbers(&version.scenario.market) }
+        MarketAnswer { market: self.stamp(&version), numbers: market::numbers(&version.scenario().market) }
     }
 
     /// A market that is kept.
@@ -261,7 +261,7 @@ impl Desk {
         let start = Instant::now();
         let _revaluing = lock(&self.revaluing);
         let before = self.version();
-        let market = market::updated(&before.scenario.market, update).map_err(DeskFault::Invalid)?;
+        let market = market::updated(&before.scenario().market, update).map_err(DeskFault::Invalid)?;
         let making = |accounts: &BTreeMap<String, Arc<Entry>>| Making {
             number: before.number + 1,
             received: (self.clock)(),
@@ -286,9 +286,9 @@ impl Desk {
     pub(super) fn updated(&self, version: &Version, before: &Version, start: Instant) -> MarketUpdateAnswer {
         MarketUpdateAnswer {
             market: self.stamp(version),
-            instruments: version.cube.instruments() as u64,
+            instruments: version.cube().instruments() as u64,
             accounts: version.len() as u64,
-            is_simulated: !version.cube.has_paths_of(&before.cube),
+            is_simulated: !version.cube().has_paths_of(before.cube()),
             elapsed_seconds: start.elapsed().as_secs_f64(),
         }
     }
@@ -316,12 +316,12 @@ impl Desk {
             device_fault: device.fault,
             device_given_up: device.given_up,
             device_fallbacks: device.fallbacks,
-            paths: version.scenario.simulation.paths,
+            paths: version.scenario().simulation.paths,
             accounts: version.len() as u64,
-            instruments: version.cube.instruments() as u64,
+            instruments: version.cube().instruments() as u64,
             cube_age_seconds: version.made.elapsed().as_secs_f64(),
-            cube_bytes: version.cube.bytes(),
-            reserve_bytes: version.cube.reserve_bytes(),
+            cube_bytes: version.cube_bytes(),
+            reserve_bytes: device.reserve_bytes,
             losses_bytes: version.profits_bytes(),
             memory_limit_bytes: self.config.memory_limit,
             last_event: self.events.last(),
@@ -358,7 +358,7 @@ impl Desk {
     }
 
     pub(super) fn stamp(&self, version: &Version) -> MarketStamp {
-        self.stamped(version.number, version.scenario.market.as_of, version.received)
+        self.stamped(version.number, version.scenario().market.as_of, version.received)
     }
 
     pub(super) fn stamped(&self, version: u64, as_of: Timestamp, received: Timestamp) -> MarketStamp {
@@ -369,7 +369,7 @@ impl Desk {
     }
 
     pub(super) fn answer(&self, version: &Version, entry: &Entry) -> MarginAnswer {
-        let worst_driver = version.driver(entry).map(|driver| DriverResult::new(&version.scenario, &driver));
+        let worst_driver = version.driver(entry).map(|driver| DriverResult::new(version.scenario(), &driver));
         let answer = self.answer_of(&entry.account, entry.figures.clone(), self.stamp(version));
         MarginAnswer { worst_driver, device: version.device(), ..answer }
     }
@@ -397,7 +397,7 @@ impl Desk {
     fn prepare(&self, rows: &[Position], cancel: &Cancel) {
         let version = self.version();
         let book = Book { positions: rows.to_vec(), ..Book::default() };
-        if let Ok(held) = book::hold(&version.scenario, "", &book, "") {
+        if let Ok(held) = book::hold(version.scenario(), "", &book, "") {
             let _ = version.ensure(&held, &self.pools, cancel);
         }
     }
@@ -450,17 +450,23 @@ fn check_scenario(scenario: &Scenario) -> Result<(), DeskFault> {
     if scenario.simulation.precision != Precision::F32 {
         faults.push(field_fault("simulation.precision", "f64", "f32"));
     }
-    if scenario.margin.add_ons.cases() != [None, None] {
-        let expected = "rules that look at no stress: a service has the base case alone";
-        faults.push(field_fault("margin", "rules that look at a stress", expected));
-    }
     none(faults)
 }
 
-/// What market versions rest on: the market of the scenario's file, its simulation and margin rules.
+/// The scenario without accounts, and with those stresses alone that the margin rules look at.
+fn base_of(scenario: Scenario) -> Scenario {
+    let mut base = Scenario { portfolio: Portfolio::default(), ..scenario };
+    let named = base.margin.add_ons.cases();
+    base.stresses.retain(|stress| named.contains(&Some(stress.name.as_str())));
+    base
+}
+
+/// What market versions rest on: the market of the scenario's file, its simulation, its margin rules
+/// and the stresses that they look at.
 fn hash(base: &Scenario) -> String {
-    let Scenario { market, margin, reporting_asset, .. } = base;
+    let Scenario { market, margin, reporting_asset, stresses, .. } = base;
     // All devices give the same bits.
     let simulation = Simulation { device: DeviceChoice::default(), ..base.simulation.clone() };
-    blake3::hash(format!("{market:?} {simulation:?} {margin:?} {reporting_asset:?}").as_bytes()).to_string()
+    let text = format!("{market:?} {simulation:?} {margin:?} {reporting_asset:?} {stresses:?}");
+    blake3::hash(text.as_bytes()).to_string()
 }

@@ -32,10 +32,11 @@ impl Desk {
         let mut answer = self.answer(&version, &entry);
         if detail {
             let attribution = self.attribution(&version, &entry, cancel)?;
-            let path = |path| WorstPathResult::new(&version.scenario, path);
+            let path = |path| WorstPathResult::new(version.scenario(), path);
             answer.worst_paths = Some(attribution.worst_paths.iter().map(path).collect());
-            let greeks = sensitivities_margin(&version.scenario, &entry.held)?;
-            answer.attribution = Some(AttributionResult::new(&version.scenario, &attribution, Some(&greeks)));
+            let greeks = sensitivities_margin(version.scenario(), entry.held())?;
+            answer.attribution =
+                Some(AttributionResult::new(version.scenario(), &attribution, Some(&greeks)));
         }
         Ok(answer)
     }
@@ -60,12 +61,12 @@ impl Desk {
         let entry = version.entry(name)?;
         let level = level as usize;
         let profits = version.profits(&entry, &self.pools, cancel)?;
-        let losses = version.cube.losses(&profits, level)?;
+        let losses = version.cube().losses(&profits, level)?;
         let mut first = losses[..losses.len().min(KEPT_PATHS as usize)].to_vec();
         first.sort_unstable_by(f32::total_cmp);
         let beyond = (BEYOND * first.len() as f64) as usize;
         let low = f64::from(first[beyond]);
-        let estimate = entry.estimates[level].expected_shortfall;
+        let estimate = entry.estimates()[level].expected_shortfall;
         let high = f64::from(first[first.len() - 1 - beyond]).max(estimate + 0.1 * (estimate - low).abs());
         let width = (high - low) / DISTRIBUTION_BINS as f64;
         let mut counts = vec![0; DISTRIBUTION_BINS];
@@ -78,7 +79,7 @@ impl Desk {
         Ok(Distribution {
             account: name.to_owned(),
             revision: entry.account.revision,
-            currency: version.scenario.reporting_currency().to_owned(),
+            currency: version.scenario().reporting_currency().to_owned(),
             market: self.stamp(&version),
             low,
             high,
@@ -140,13 +141,13 @@ impl Desk {
         entry: &Entry,
         cancel: &Cancel,
     ) -> Result<Attribution, DeskFault> {
-        let scenario = &version.scenario;
+        let scenario = version.scenario();
         let profits = version.profits(entry, &self.pools, cancel)?;
-        let tails = version.cube.tail_paths(&profits)?;
-        let held = &entry.held;
+        let tails = version.cube().tail_paths(&profits)?;
+        let held = entry.held();
         let mut instruments: Vec<Instrument> = held.instruments.clone();
         let is_further = |pin: &&Instrument| !held.keys.contains(&cube::key(pin));
-        instruments.extend(version.cube.pins().iter().filter(is_further).cloned());
+        instruments.extend(version.cube().pins().iter().filter(is_further).cloned());
         let value = |instrument: &Instrument| {
             let fault = |fault| DeskFault::Engine(format!("{}: {fault}", instrument.name));
             UnitValue::new(&scenario.market, instrument).map_err(fault)
@@ -158,7 +159,7 @@ impl Desk {
             portfolio: &portfolio,
             units: &units,
             job: &job,
-            estimates: &entry.estimates,
+            estimates: entry.estimates(),
             paths: scenario.simulation.paths,
             precision: scenario.simulation.precision,
         };

@@ -23,6 +23,8 @@ pub(super) struct Devices {
 pub(super) struct DeviceStatus {
     /// What computes.
     pub report: DeviceReport,
+    /// Bytes of earlier cubes that wait for the next one.
+    pub reserve_bytes: u64,
     /// Why it cannot compute now.
     pub fault: Option<String>,
     /// Why the one before was given up.
@@ -45,7 +47,8 @@ impl Devices {
         let keeper = self.keeper();
         let (given_up, fallbacks) = lock(&self.given_up).clone();
         let fault = keeper.check().err().map(|fault| said(&fault));
-        DeviceStatus { report: keeper.device(), fault, given_up, fallbacks }
+        let reserve_bytes = keeper.reserve_bytes();
+        DeviceStatus { report: keeper.device(), reserve_bytes, fault, given_up, fallbacks }
     }
 }
 
@@ -89,7 +92,7 @@ impl Desk {
         let making = Making {
             number: before.number,
             received: before.received,
-            scenario: before.scenario.clone(),
+            scenario: before.scenario().clone(),
             accounts: before.entries().values().map(|entry| entry.account.clone()).collect(),
             keeper: Arc::clone(&keeper),
             before: None,

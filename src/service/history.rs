@@ -11,6 +11,8 @@ use super::api::{Account, MarketUpdate};
 
 /// Bytes of a row of a book or a market, about.
 const ROW_BYTES: usize = 100;
+/// Rows that each of them counts as besides, for its place here.
+const PLACE_ROWS: usize = 4;
 
 /// One of them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,6 +47,8 @@ pub enum What {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
     old: BTreeMap<u64, Old>,
+    /// Until when each revision of an account was current.
+    revisions: BTreeMap<(String, u64), Timestamp>,
     bytes: u64,
     kept_for: Duration,
     most_bytes: u64,
@@ -62,13 +66,13 @@ pub struct Passing {
 impl What {
     /// A market of a version, and its bytes.
     pub fn market(version: u64, numbers: &MarketUpdate) -> (Self, u64) {
-        let rows = 1 + numbers.assets.len() + numbers.forwards.len() + numbers.surfaces.len();
+        let rows = PLACE_ROWS + numbers.assets.len() + numbers.forwards.len() + numbers.surfaces.len();
         (Self::Market { version }, (rows * ROW_BYTES) as u64)
     }
 
     /// What an account held, and its bytes.
     pub fn account(account: &Account) -> (Self, u64) {
-        let rows = 1 + account.book.positions.len() + account.book.balances.len();
+        let rows = PLACE_ROWS + account.book.positions.len() + account.book.balances.len();
         let what = Self::Account { account: account.account.clone(), revision: account.revision };
         (what, (rows * ROW_BYTES + account.book.description.len()) as u64)
     }
@@ -83,6 +87,9 @@ impl History {
     /// Puts back what a store kept.
     pub fn insert(&mut self, number: u64, old: Old) {
         self.bytes += old.bytes;
+        if let What::Account { account, revision } = &old.what {
+            self.revisions.insert((account.clone(), *revision), old.until);
+        }
         self.old.insert(number, old);
     }
 
@@ -115,7 +122,11 @@ impl History {
     /// Takes note of what has come and gone.
     pub fn pass(&mut self, passing: Passing) {
         for (number, _) in passing.dropped {
-            self.bytes -= self.old.remove(&number).map_or(0, |old| old.bytes);
+            let Some(old) = self.old.remove(&number) else { continue };
+            self.bytes -= old.bytes;
+            if let What::Account { account, revision } = old.what {
+                self.revisions.remove(&(account, revision));
+            }
         }
         for (number, old) in passing.added {
             self.insert(number, old);
@@ -128,11 +139,9 @@ impl History {
     }
 
     /// Revisions of an account, the oldest first, and until when each was current.
-    pub fn revisions<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (u64, Timestamp)> + 'a {
-        self.old.values().filter_map(move |old| match &old.what {
-            What::Account { account, revision } if account == name => Some((*revision, old.until)),
-            _ => None,
-        })
+    pub fn revisions(&self, name: &str) -> impl Iterator<Item = (u64, Timestamp)> + '_ {
+        let of = |revision: u64| (name.to_owned(), revision);
+        self.revisions.range(of(0)..=of(u64::MAX)).map(|((_, revision), until)| (*revision, *until))
     }
 }
 
@@ -165,7 +174,7 @@ mod tests {
         assert_eq!(seen, [vec![1], vec![1, 2], vec![2, 3], vec![3, 4], vec![5]]);
         let passing = history.passing([], at(90));
         history.pass(passing);
-        assert_eq!((kept(&history), history.bytes), (vec![], 0));
+        assert_eq!((kept(&history), history.bytes, history.revisions.len()), (vec![], 0, 0));
         assert_eq!(history.revisions("beta").count(), 0);
     }
 }

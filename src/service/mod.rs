@@ -7,6 +7,7 @@
 pub mod api;
 mod book;
 pub mod cancel;
+mod case;
 mod change;
 pub mod client;
 pub mod config;
@@ -19,6 +20,7 @@ pub mod fault;
 mod full;
 mod history;
 pub mod http;
+mod kept;
 pub mod keys;
 mod market;
 mod pools;

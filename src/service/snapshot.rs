@@ -22,7 +22,7 @@ impl Desk {
             schema_version: SCHEMA_VERSION,
             at: self.now(),
             accounts: version.entries().values().map(|entry| entry.account.clone()).collect(),
-            market: market::numbers(&version.scenario.market),
+            market: market::numbers(&version.scenario().market),
             last_event: self.events.last(),
         })
     }

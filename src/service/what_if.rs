@@ -95,9 +95,9 @@ impl Desk {
         hedges.sort_by(|a, b| b.reduction.total_cmp(&a.reduction));
         Ok(HedgeAnswer {
             revision: subject.revision(),
-            currency: version.scenario.reporting_currency().to_owned(),
+            currency: version.scenario().reporting_currency().to_owned(),
             market: self.stamp(&version),
-            paths: version.scenario.simulation.paths,
+            paths: version.scenario().simulation.paths,
             device: version.device(),
             before: subject.entry.figures.clone(),
             account: subject.name,
@@ -119,9 +119,9 @@ impl Desk {
         Ok(WhatIfAnswer {
             revision: subject.revision(),
             account: subject.name,
-            currency: version.scenario.reporting_currency().to_owned(),
+            currency: version.scenario().reporting_currency().to_owned(),
             market: self.stamp(version),
-            paths: version.scenario.simulation.paths,
+            paths: version.scenario().simulation.paths,
             device: version.device(),
             difference: Difference::between(&before, &after),
             before,
@@ -172,17 +172,19 @@ impl Desk {
         book.positions.extend_from_slice(&what_if.orders);
         book.balances.extend_from_slice(&what_if.balances);
         let name = subject.entry.account.account.as_str();
-        let held = book::hold(&version.scenario, name, &book, "").map_err(|faults| {
+        let held = book::hold(version.scenario(), name, &book, "").map_err(|faults| {
             DeskFault::Invalid(faults.into_iter().map(|fault| book::as_order(fault, own)).collect())
         })?;
-        if let Some(figures) = version.figures_with(Some(&subject.entry), &held, &self.pools, cancel)? {
+        if let Some(figures) =
+            version.figures_with(Some(&subject.entry), held.clone(), &self.pools, cancel)?
+        {
             return Ok(figures);
         }
         // An order that expires within the horizon: every path is looked at at other times, as a run
         // of the book would.
-        let mut among = super::version::instruments(version.entries().values().map(|entry| &entry.held));
-        among = cube::pins(&version.scenario, &among);
-        let case = self.pools.long(cancel, |_| full::case(&version.scenario, &held, &among, cancel))?;
+        let mut among = super::version::instruments(version.entries().values().map(|entry| entry.held()));
+        among = cube::pins(version.scenario(), &among);
+        let case = self.pools.long(cancel, |_| full::case(version.scenario(), &held, &among, cancel))?;
         Ok(Figures::of_case(&version.levels, &case))
     }
 }
@@ -206,8 +208,8 @@ impl Search<'_> {
     fn tail(&self) -> Result<Vec<usize>, DeskFault> {
         let Self { desk, version, subject, cancel } = *self;
         let profits = version.profits(&subject.entry, &desk.pools, cancel)?;
-        let floor = subject.entry.estimates[INITIAL].value_at_risk;
-        let losses = version.cube.losses(&profits, INITIAL)?.into_iter().enumerate();
+        let floor = subject.entry.estimates()[INITIAL].value_at_risk;
+        let losses = version.cube().losses(&profits, INITIAL)?.into_iter().enumerate();
         Ok(losses.filter(|(_, loss)| f64::from(*loss) >= floor).map(|(path, _)| path).collect())
     }
 
@@ -218,14 +220,14 @@ impl Search<'_> {
             let rename = |fault| super::api::FieldFault { field: format!("instruments[{index}]"), ..fault };
             DeskFault::Invalid(faults.into_iter().map(rename).collect())
         };
-        let held = book::hold(&version.scenario, "", &unit, "").map_err(rename)?;
+        let held = book::hold(version.scenario(), "", &unit, "").map_err(rename)?;
         let is_priced = version.ensure(&held, &desk.pools, cancel)?;
-        let legs = version.cube.legs(&held).filter(|_| is_priced).ok_or_else(|| {
+        let legs = version.cube().legs(&held).filter(|_| is_priced).ok_or_else(|| {
             let expected = "an instrument that expires after the horizon, or when those of accounts do";
             DeskFault::field(format!("instruments[{index}]"), format!("`{name}`"), expected)
         })?;
         // The derivative of Expected Shortfall by the size: the mean loss of a unit on the tail's paths.
-        let per_unit = -version.cube.mean_profit(&legs, INITIAL, tail)?;
+        let per_unit = -version.cube().mean_profit(&legs, INITIAL, tail)?;
         let (quantity, after) = self.best(name, per_unit, most)?;
         let reduction = subject.entry.figures.initial_margin - after.initial_margin;
         let is_better = reduction > 0.0;
@@ -243,7 +245,7 @@ impl Search<'_> {
     fn best(&self, name: &str, per_unit: f64, most: f64) -> Result<(f64, Figures), DeskFault> {
         let sign = if per_unit > 0.0 { -1.0 } else { 1.0 };
         let at = |size: f64| self.at(name, sign * size);
-        let shortfall = self.subject.entry.estimates[INITIAL].expected_shortfall.abs();
+        let shortfall = self.subject.entry.estimates()[INITIAL].expected_shortfall.abs();
         let guess = shortfall / per_unit.abs();
         if !(guess > 0.0 && guess.is_finite()) {
             return Ok((0.0, self.subject.entry.figures.clone()));

@@ -131,7 +131,7 @@ fn a_subscriber_that_takes_nothing_is_sent_away_and_told_why() {
         served.config.events_kept = 1_000_000;
         served.scenario.simulation.paths = 640;
     };
-    let server = Server::with_all(&night, many, |options| options.limits.taking = Duration::from_secs(1));
+    let server = Server::with_all(&night, many, |options| options.limits.taking = Duration::from_secs(3));
     let mut quick = open(&server, &json!({"accounts": ["a0007"]}));
     let mut slow = open(&server, &json!({}));
     page(&mut slow).unwrap();

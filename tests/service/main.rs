@@ -15,6 +15,7 @@ mod layer;
 mod lost_device;
 mod market;
 mod night;
+mod rules;
 mod server;
 mod store;
 mod what_if;

@@ -53,6 +53,10 @@ impl Keeper for CpuKeeper {
         self.stock.bytes()
     }
 
+    fn free_reserve(&self) {
+        self.stock.clear();
+    }
+
     fn simulate(&self, job: &Job, paths: u64, pace: &dyn Pace) -> Result<Box<dyn Resident>, Halt> {
         let factors = self.engine.factors(job, paths, pace).ok_or(Halt::Told)?;
         let job = Job { rows: Vec::new(), curves: Vec::new(), netting: Vec::new(), ..job.clone() };

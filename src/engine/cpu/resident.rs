@@ -50,23 +50,24 @@ struct Chunk {
 }
 
 impl Stock {
-    /// Takes a chunk of `rows` on `paths`, whatever stands in it. What does not fit is freed.
+    /// Takes a chunk of `rows` on `paths`, whatever stands in it.
     fn take(self: &Arc<Self>, rows: usize, paths: usize) -> Chunk {
         let wanted = rows * paths;
         // A few rows more or less, as instruments come and go, fit into the same memory.
         let room = rows.next_multiple_of(SPARE_ROWS) * paths;
-        let values = loop {
-            let Some(mut values) = self.lock().pop() else {
-                let mut values = vec![0.0; room];
-                values.truncate(wanted);
-                break values;
-            };
-            if values.capacity() == room {
-                values.resize(wanted, 0.0);
-                break values;
-            }
+        let found = {
+            let mut stock = self.lock();
+            let fitting = stock.iter().position(|values| values.capacity() == room);
+            fitting.map(|index| stock.swap_remove(index))
         };
+        let mut values = found.unwrap_or_else(|| vec![0.0; room]);
+        values.resize(wanted, 0.0);
         Chunk { values, stock: Arc::clone(self) }
+    }
+
+    /// Frees what lies in stock.
+    pub fn clear(&self) {
+        self.lock().clear();
     }
 
     /// Bytes of what lies in stock.
@@ -207,8 +208,6 @@ impl CpuEngine {
         };
         let chunks = factors.chunks.par_iter();
         let chunks = chunks.map_init(|| vec![0.0; rows * BLOCK], run).collect::<Option<_>>()?;
-        // What one slab leaves, none will take.
-        stock.lock().clear();
         Some(Slab { rows, chunks })
     }
 

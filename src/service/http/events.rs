@@ -32,6 +32,8 @@ use crate::service::problem::Problem;
 const MAX_MESSAGE_BYTES: usize = 64 << 10;
 /// Events of a page that is sent.
 const PAGE_EVENTS: usize = 500;
+/// Time in which a subscriber that is sent away has to close its side.
+const CLOSE_TIME: Duration = Duration::from_secs(1);
 /// Time between two looks at whether the subscriber and its key are still there.
 const CHECK_TIME: Duration = Duration::from_secs(20);
 
@@ -154,7 +156,12 @@ impl Guest {
             tracing::info!(address = %self.address, kind, reason, "a subscription ends");
             let frame = CloseFrame { code, reason: short(&reason).into() };
             // One that takes nothing will not take this either.
-            let _ = timeout(self.app.limits.taking, socket.send(Message::Close(Some(frame)))).await;
+            let told = timeout(self.app.limits.taking, socket.send(Message::Close(Some(frame)))).await;
+            if let Ok(Ok(())) = told {
+                // What it has sent meanwhile is read: left unread, it would reset the connection, and the
+                // reason would be lost.
+                let _ = timeout(CLOSE_TIME, async { while let Some(Ok(_)) = socket.recv().await {} }).await;
+            }
         }
     }
 
