@@ -276,9 +276,8 @@ impl Cube {
             let most = levels.iter().map(|&level| pilot(level)).max().unwrap_or(0);
             let losses = self.engine.first_losses(&account, most);
             let bracket = |&level: &usize| {
-                let mut first = losses[..pilot(level)].to_vec();
-                let n = first.len();
-                Bracket::new(&mut first, n, confidence(level), widening, scale)
+                let first = &losses[..pilot(level)];
+                Bracket::new(first, first.len(), confidence(level), widening, scale)
             };
             let brackets: Vec<Bracket> = levels.iter().map(bracket).collect();
             let tails = self.engine.netted_tails(&account, &brackets, pace).ok_or(DeskFault::Cancelled)?;
