@@ -16,7 +16,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use self::clock::Clock;
-use self::net::{Excesses, Holdings};
+use self::net::{Excesses, Holdings, Profits};
 use self::revalue::Paired;
 use self::simulate::{Consecutive, Paths};
 use super::model::Model;
@@ -135,14 +135,15 @@ impl CpuEngine {
         // A block's rows stay in the cache while a group of accounts passes over them.
         let most = (GROUP_BYTES / (paths.max(1) * size_of::<R::Scalar>())).max(1);
         let group = accounts.div_ceil(rayon::current_num_threads() * TASKS_PER_THREAD).clamp(1, most);
-        let run = |(buffer, room): &mut (Vec<R::Scalar>, Vec<R::Scalar>), group_index: usize| {
+        let run = |(buffer, room): &mut (Vec<R::Scalar>, Vec<Profits<R::Scalar>>), group_index: usize| {
             let accounts = group_index * group..((group_index + 1) * group).min(accounts);
             buffer.resize(accounts.len() * paths, R::Scalar::default());
             for (block, pnl) in cube.pnl.iter().enumerate() {
+                holdings.fetch(pnl, room);
                 let work = NetBlock::<R> {
                     holdings: &holdings,
                     accounts: accounts.clone(),
-                    held: holdings.fetch(pnl, room),
+                    held: room,
                     block,
                     paths,
                     losses: buffer,
@@ -311,7 +312,7 @@ impl<R: Paired, P: Paths> pulp::WithSimd for PriceBlock<'_, R, P> {
 struct NetBlock<'a, R: Real> {
     holdings: &'a Holdings<'a, R::Scalar>,
     accounts: Range<usize>,
-    held: &'a [R::Scalar],
+    held: &'a [Profits<R::Scalar>],
     block: usize,
     /// Losses of one account in `losses`.
     paths: usize,
@@ -336,7 +337,7 @@ struct CollectTile<'a, R: Real> {
     tails: &'a mut [Tail],
     excesses: &'a mut Excesses,
     /// Room for profits.
-    room: &'a mut Vec<R::Scalar>,
+    room: &'a mut Vec<Profits<R::Scalar>>,
 }
 
 impl<R: Real> pulp::WithSimd for CollectTile<'_, R> {
@@ -379,10 +380,10 @@ fn collect<R: Real>(tile: CollectTile<'_, R>) {
     let mut losses = [R::Scalar::default(); BLOCK];
     for (horizon, holdings) in work.holdings.iter().enumerate() {
         for (block, pnl) in work.tile.chunks(work.row_len).enumerate() {
-            let held = holdings.fetch(pnl, room);
+            holdings.fetch(pnl, room);
             let valid = (work.count - block * BLOCK).min(BLOCK);
             for (index, account) in accounts.clone().enumerate() {
-                net::losses::<R>(holdings, account, held, &mut losses);
+                net::losses::<R>(holdings, account, room, &mut losses);
                 for (level, tail_level) in work.job.levels.iter().enumerate() {
                     if tail_level.horizon == horizon {
                         let index = index * levels + level;

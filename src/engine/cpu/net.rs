@@ -1,12 +1,24 @@
 //! Stage 3 and 4: accounts' losses on a block of paths, and their tails. The twin of
 //! `shaders/net.wgsl`.
 
+use std::borrow::Borrow;
 use std::ops::Range;
 
 use crate::engine::BLOCK;
 use crate::engine::job::Netting;
 use crate::numeric::{Float, Real};
 use crate::risk::{Bracket, Tail};
+
+/// A row's profits on a block of paths, in whole lines of the cache: a vector is one load.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+pub struct Profits<S>([S; BLOCK]);
+
+impl<S> Borrow<[S; BLOCK]> for Profits<S> {
+    fn borrow(&self) -> &[S; BLOCK] {
+        &self.0
+    }
+}
 
 /// One horizon's netting with quantities in the engine's precision.
 pub struct Holdings<'a, S> {
@@ -25,17 +37,16 @@ impl<'a, S: Real> Holdings<'a, S> {
         Self { starts: &netting.starts, row: &netting.row, quantity, rows }
     }
 
-    /// The part of a block's profits, `[row][BLOCK]`, that holdings are in.
-    pub fn held<'p>(&self, pnl: &'p [S]) -> &'p [S] {
-        &pnl[self.rows.start * BLOCK..self.rows.end * BLOCK]
+    /// The rows that holdings are in of a block's profits, `[row][BLOCK]`.
+    pub fn held<'p>(&self, pnl: &'p [S]) -> &'p [[S; BLOCK]] {
+        &pnl.as_chunks().0[self.rows.clone()]
     }
 
-    /// The same, fetched into `room`: rows in their order are fetched ahead, rows in the order of the
-    /// holdings are not.
-    pub fn fetch<'p>(&self, pnl: &[S], room: &'p mut Vec<S>) -> &'p [S] {
+    /// The same, put into `room`: in their order they are fetched ahead, in that of the holdings they
+    /// would not be.
+    pub fn fetch(&self, pnl: &[S], room: &mut Vec<Profits<S>>) {
         room.clear();
-        room.extend_from_slice(self.held(pnl));
-        room
+        room.extend(self.held(pnl).iter().map(|row| Profits(*row)));
     }
 
     pub fn accounts(&self) -> usize {
@@ -49,12 +60,12 @@ impl<'a, S: Real> Holdings<'a, S> {
 }
 
 /// Losses of one account on a block of paths: minus the sum, in order, of quantity times profit;
-/// `held` are the block's profits as [`Holdings::held`] gives them.
+/// `held` are the block's profits as [`Holdings::held`] or [`Holdings::fetch`] gives them.
 #[inline(always)]
 pub fn losses<R: Real>(
     holdings: &Holdings<'_, R::Scalar>,
     account: usize,
-    held: &[R::Scalar],
+    held: &[impl Borrow<[R::Scalar; BLOCK]>],
     losses: &mut [R::Scalar; BLOCK],
 ) {
     let range = holdings.starts[account] as usize..holdings.starts[account + 1] as usize;
@@ -65,7 +76,7 @@ pub fn losses<R: Real>(
     for start in (0..BLOCK).step_by(width) {
         let [mut a, mut b, mut c, mut d] = [R::default(); 4];
         for (&row, &quantity) in rows.iter().zip(quantities) {
-            let profits = &held[(row as usize - holdings.rows.start) * BLOCK + start..][..width];
+            let profits = &held[row as usize - holdings.rows.start].borrow()[start..][..width];
             let quantity = R::splat(quantity);
             a = a + quantity * R::load(profits);
             b = b + quantity * R::load(&profits[R::LANES..]);
