@@ -179,8 +179,7 @@ impl Pilot {
 
 /// The paths with the largest losses, ascending; of equal losses the first.
 fn worst_paths(losses: &[f32], count: usize) -> Vec<usize> {
-    let (_, &mut least, _) =
-        largest(losses, count).select_nth_unstable_by(count - 1, |a, b| b.total_cmp(a));
+    let (_, &mut least, _) = largest(losses, count).select_nth_unstable_by(count - 1, |a, b| b.total_cmp(a));
     let above = losses.iter().filter(|loss| **loss > least).count();
     let mut ties = count - above;
     let mut is_worst = |&(_, loss): &(usize, &f32)| {
