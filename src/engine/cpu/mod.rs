@@ -16,7 +16,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use self::clock::Clock;
-use self::net::{Excesses, Holdings, Profits};
+use self::net::{Aligned, Excesses, Holdings};
 use self::revalue::Paired;
 use self::simulate::{Consecutive, Paths};
 use super::model::Model;
@@ -29,8 +29,9 @@ pub use self::decompose::{Grouping, RegeneratedPath, TailSums};
 pub use self::resident::{CHUNK, Factors, Leg, Netted, Pace, Slab, Unhurried, padded};
 pub use self::simulate::stream;
 
-/// Blocks of a tile at most: between tiles the accounts' tails are visited once.
-const TILE_BLOCKS: usize = 64;
+/// Blocks of a tile: two for each thread, but so many at least, and at most. A tile stays in the third
+/// cache while the accounts take its rows.
+const TILE_BLOCKS: (usize, usize) = (16, 64);
 /// Losses of a group of accounts that are netted together from a cube: well inside a shared cache.
 const GROUP_BYTES: usize = 16 << 20;
 /// Tasks for each thread, so that uneven accounts even out.
@@ -53,7 +54,7 @@ impl CpuEngine {
         Self {
             precision,
             instructions: pulp::Arch::new(),
-            tile_blocks: TILE_BLOCKS,
+            tile_blocks: (2 * rayon::current_num_threads()).clamp(TILE_BLOCKS.0, TILE_BLOCKS.1),
             times: StageTimes::default(),
         }
     }
@@ -135,7 +136,7 @@ impl CpuEngine {
         // A block's rows stay in the cache while a group of accounts passes over them.
         let most = (GROUP_BYTES / (paths.max(1) * size_of::<R::Scalar>())).max(1);
         let group = accounts.div_ceil(rayon::current_num_threads() * TASKS_PER_THREAD).clamp(1, most);
-        let run = |(buffer, room): &mut (Vec<R::Scalar>, Vec<Profits<R::Scalar>>), group_index: usize| {
+        let run = |(buffer, room): &mut (Vec<R::Scalar>, Vec<Aligned<R::Scalar>>), group_index: usize| {
             let accounts = group_index * group..((group_index + 1) * group).min(accounts);
             buffer.resize(accounts.len() * paths, R::Scalar::default());
             for (block, pnl) in cube.pnl.iter().enumerate() {
@@ -312,7 +313,7 @@ impl<R: Paired, P: Paths> pulp::WithSimd for PriceBlock<'_, R, P> {
 struct NetBlock<'a, R: Real> {
     holdings: &'a Holdings<'a, R::Scalar>,
     accounts: Range<usize>,
-    held: &'a [Profits<R::Scalar>],
+    held: &'a [Aligned<R::Scalar>],
     block: usize,
     /// Losses of one account in `losses`.
     paths: usize,
@@ -337,7 +338,7 @@ struct CollectTile<'a, R: Real> {
     tails: &'a mut [Tail],
     excesses: &'a mut Excesses,
     /// Room for profits.
-    room: &'a mut Vec<Profits<R::Scalar>>,
+    room: &'a mut Vec<Aligned<R::Scalar>>,
 }
 
 impl<R: Real> pulp::WithSimd for CollectTile<'_, R> {
@@ -377,17 +378,17 @@ fn collect<R: Real>(tile: CollectTile<'_, R>) {
     let CollectTile { work, accounts, tails, excesses, room } = tile;
     let levels = work.job.levels.len();
     let brackets = &work.brackets[accounts.start * levels..accounts.end * levels];
-    let mut losses = [R::Scalar::default(); BLOCK];
+    let mut losses = Aligned::default();
     for (horizon, holdings) in work.holdings.iter().enumerate() {
         for (block, pnl) in work.tile.chunks(work.row_len).enumerate() {
             holdings.fetch(pnl, room);
             let valid = (work.count - block * BLOCK).min(BLOCK);
             for (index, account) in accounts.clone().enumerate() {
-                net::losses::<R>(holdings, account, room, &mut losses);
+                net::losses::<R>(holdings, account, room, &mut losses.0);
                 for (level, tail_level) in work.job.levels.iter().enumerate() {
                     if tail_level.horizon == horizon {
                         let index = index * levels + level;
-                        excesses.keep(&losses, valid, index, &brackets[index], &mut tails[index]);
+                        excesses.keep(&losses.0, valid, index, &brackets[index], &mut tails[index]);
                     }
                 }
             }

@@ -9,12 +9,18 @@ use crate::engine::job::Netting;
 use crate::numeric::{Float, Real};
 use crate::risk::{Bracket, Tail};
 
-/// A row's profits on a block of paths, in whole lines of the cache: a vector is one load.
+/// Numbers of a block of paths, in whole lines of the cache: a vector is one load.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
-pub struct Profits<S>([S; BLOCK]);
+pub struct Aligned<S>(pub [S; BLOCK]);
 
-impl<S> Borrow<[S; BLOCK]> for Profits<S> {
+impl<S: Float> Default for Aligned<S> {
+    fn default() -> Self {
+        Self([S::default(); BLOCK])
+    }
+}
+
+impl<S> Borrow<[S; BLOCK]> for Aligned<S> {
     fn borrow(&self) -> &[S; BLOCK] {
         &self.0
     }
@@ -44,9 +50,9 @@ impl<'a, S: Real> Holdings<'a, S> {
 
     /// The same, put into `room`: in their order they are fetched ahead, in that of the holdings they
     /// would not be.
-    pub fn fetch(&self, pnl: &[S], room: &mut Vec<Profits<S>>) {
+    pub fn fetch(&self, pnl: &[S], room: &mut Vec<Aligned<S>>) {
         room.clear();
-        room.extend(self.held(pnl).iter().map(|row| Profits(*row)));
+        room.extend(self.held(pnl).iter().map(|row| Aligned(*row)));
     }
 
     pub fn accounts(&self) -> usize {
@@ -130,22 +136,22 @@ impl Excesses {
         bracket: &Bracket,
         tail: &mut Tail,
     ) {
-        let mut excesses = [0.0; BLOCK];
-        let mut is_above = [0; BLOCK];
+        let mut excesses = Aligned([0.0; BLOCK]);
+        let mut is_above = Aligned([0; BLOCK]);
         for lane in 0..BLOCK {
-            excesses[lane] = losses[lane].to_f64() as f32 - bracket.floor;
-            is_above[lane] = u8::from(excesses[lane] >= 0.0);
+            excesses.0[lane] = losses[lane].to_f64() as f32 - bracket.floor;
+            is_above.0[lane] = u8::from(excesses.0[lane] >= 0.0);
         }
         if valid < BLOCK {
-            is_above[valid..].fill(0);
+            is_above.0[valid..].fill(0);
         }
         let (count, kept) = (&mut self.counts[index], &mut self.kept[index].0);
         // Eight flags at a time, nearly all of them zero.
-        for (eight, flags) in is_above.as_chunks::<8>().0.iter().enumerate() {
+        for (eight, flags) in is_above.0.as_chunks::<8>().0.iter().enumerate() {
             let mut flags = u64::from_le_bytes(*flags);
             while flags != 0 {
                 let lane = 8 * eight + flags.trailing_zeros() as usize / 8;
-                kept[usize::from(*count)] = excesses[lane];
+                kept[usize::from(*count)] = excesses.0[lane];
                 *count += 1;
                 if usize::from(*count) == KEPT {
                     sort_into(tail, kept, bracket);
