@@ -331,7 +331,7 @@ struct RevalueBlock<'a, R: Real> {
     pnl: &'a mut [R::Scalar],
 }
 
-impl<R: Real> pulp::WithSimd for RevalueBlock<'_, R> {
+impl<R: Paired> pulp::WithSimd for RevalueBlock<'_, R> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) {
