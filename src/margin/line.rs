@@ -1,7 +1,7 @@
 //! The lines of a margin: named amounts that add up to it.
 
-use serde::Serialize;
-use serde::ser::{SerializeMap, Serializer};
+use serde::de::{Deserialize, Deserializer, Error};
+use serde::ser::{Serialize, SerializeMap, Serializer};
 
 /// A line of a margin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -132,6 +132,20 @@ impl Serialize for Lines {
     }
 }
 
+impl<'de> Deserialize<'de> for Lines {
+    /// The mapping back; a line that is not named is zero.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let named = std::collections::BTreeMap::<String, f64>::deserialize(deserializer)?;
+        let mut lines = Self::default();
+        for (name, amount) in named {
+            let line = Line::ALL.into_iter().find(|line| line.name() == name);
+            let line = line.ok_or_else(|| D::Error::custom(format!("no line `{name}` of a margin")))?;
+            lines.add(line, amount);
+        }
+        Ok(lines)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,6 +159,15 @@ mod tests {
             assert!(lines.total() >= target && lines.get(Line::Floor) >= 0.0);
             assert!(lines.total() <= target.max(before).next_up());
         }
+    }
+
+    #[test]
+    fn lines_come_back_from_their_names() {
+        let mut lines = Lines::default();
+        Line::ALL.into_iter().for_each(|line| lines.add(line, 0.1 + line as usize as f64));
+        let text = serde_json::to_string(&lines).unwrap();
+        assert_eq!(serde_json::from_str::<Lines>(&text).unwrap(), lines);
+        assert!(serde_json::from_str::<Lines>(r#"{"rent": 1.0}"#).is_err());
     }
 
     #[test]

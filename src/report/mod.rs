@@ -20,6 +20,6 @@ pub mod rulebook;
 pub mod text;
 
 pub use attribution::{AttributionResult, WorstPathResult};
-pub use document::{Document, Levels, TailResult};
+pub use document::{Document, DriverResult, Levels, TailResult};
 pub use folder::{Folder, FolderFault};
 pub use manifest::Manifest;

@@ -365,13 +365,7 @@ fn shown_health(health: Option<f64>) -> String {
 }
 
 fn shown_driver(driver: Option<&DriverResult>) -> String {
-    driver.map_or_else(
-        || "–".to_owned(),
-        |driver| {
-            let (move_percent, share) = (100.0 * driver.mean_return, 100.0 * driver.share_of_loss);
-            format!("{} {move_percent:+.1} %, {} %", driver.asset, grouped(share, 0))
-        },
-    )
+    driver.map_or_else(|| "–".to_owned(), DriverResult::to_string)
 }
 
 fn colour_of(state: &str) -> Option<&'static str> {

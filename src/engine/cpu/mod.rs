@@ -5,6 +5,7 @@
 
 mod clock;
 mod decompose;
+mod kept;
 mod net;
 mod resident;
 mod revalue;
@@ -25,7 +26,8 @@ use crate::risk::{Bracket, Tail};
 use crate::scenario::Precision;
 
 pub use self::decompose::{Grouping, RegeneratedPath, TailSums};
-pub use self::resident::{CHUNK, Factors, Leg, Netted, Pace, Slab, Unhurried, padded};
+pub use self::kept::CpuKeeper;
+pub use self::resident::{CHUNK, padded};
 pub use self::simulate::stream;
 
 /// Blocks of a tile at most: between tiles the accounts' tails are visited once.
