@@ -32,6 +32,12 @@ pub struct Arguments {
     /// History of implied levels: time,asset,spot,volatility
     #[arg(long, value_name = "FILE")]
     pub implied_levels: Option<PathBuf>,
+    /// History of forwards: time,asset,expiry,spot,forward
+    #[arg(long, value_name = "FILE")]
+    pub basis: Option<PathBuf>,
+    /// History of funding: time,asset,rate, what longs paid for the interval
+    #[arg(long, value_name = "FILE")]
+    pub funding: Option<PathBuf>,
     /// The market's instant, such as 2026-02-04T21:33:08Z; prices after it are left out [default: the end of the last bar]
     #[arg(long, value_name = "INSTANT", value_parser = instant)]
     pub as_of: Option<Timestamp>,
@@ -106,12 +112,16 @@ pub fn calibrate(arguments: &Arguments) -> Result<(), Failure> {
         correlation_decay: arguments.correlation_decay,
         chain: arguments.chain.clone(),
         levels: arguments.implied_levels.clone(),
+        basis: arguments.basis.clone(),
+        funding: arguments.funding.clone(),
     };
     let spinner = Spinner::new("calibrating");
     let calibrated = calibrate::calibrate(&history, &options, &mut |what| spinner.stage(what));
     let written = calibrated.map_err(Failure::Input).and_then(|mut calibration| {
         spinner.stage("writing");
         let market = market_file::write(&mut calibration, &arguments.out).map_err(failure)?;
+        spinner.stage("models of the option chain");
+        calibration.fit_chain(&market);
         Ok((calibration, market))
     });
     spinner.finish();

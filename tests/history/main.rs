@@ -3,9 +3,11 @@
 
 mod backtest;
 mod calibrate;
+mod carry;
 mod data;
 mod estimates;
 mod option_books;
+mod pack;
 mod predict;
 mod recovery;
 mod statistics;
