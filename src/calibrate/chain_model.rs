@@ -254,7 +254,7 @@ impl Kind {
             "correlation" => x.abs() < 0.999,
             "jump_mean" => x.abs() < 2.0,
             "jump_sd" => *x > 1e-3 && *x < 2.0,
-            "jump_intensity" => *x > 1e-4 && *x < 500.0,
+            "jump_intensity" => *x > 1e-4 && *x < 100.0,
             "mean_reversion" => *x > 1e-3 && *x < 100.0,
             "volatility_of_variance" => *x > 1e-2 && *x < 50.0,
             _ => *x > 1e-4 && *x < 25.0,

@@ -17,11 +17,15 @@ use super::{ClosedFormError, within};
 
 /// Most points of an integral.
 pub const POINTS_MAX: usize = 1 << 20;
+/// The same where many strikes share it.
+pub const SHARED_POINTS_MAX: usize = 1 << 13;
 
 /// What the trapezoidal rule and the cut leave out is below `exp(-LOG_ACCURACY)`, 1e-17, of a price.
 const LOG_ACCURACY: f64 = 39.0;
+/// Steps of the search for a saddle point: to 1e-5 of the farthest.
+const THIRDS: u32 = 56;
 /// Distances tried for the bound of what the rule repeats.
-const REACHES: i32 = 60;
+const REACHES: i32 = 26;
 /// Highest moment that a line passes through.
 const MOMENT_MAX: f64 = 1e4;
 
@@ -158,7 +162,7 @@ impl BatesLaw {
     /// deviations beyond it lose digits.
     ///
     /// # Errors
-    /// More than [`POINTS_MAX`] points needed.
+    /// More than [`SHARED_POINTS_MAX`] points needed: laws so extreme that no chain asks for them.
     pub fn out_of_the_money(&self, log_strikes: &[f64]) -> Result<Vec<f64>, ClosedFormError> {
         let mut prices = vec![0.0; log_strikes.len()];
         for kind in [OptionKind::Call, OptionKind::Put] {
@@ -168,7 +172,7 @@ impl BatesLaw {
                 continue;
             }
             let middle = of_side.iter().map(|i| log_strikes[*i]).sum::<f64>() / of_side.len() as f64;
-            let nodes = self.line(kind, middle).nodes(middle)?;
+            let nodes = self.line(kind, middle).nodes(middle, SHARED_POINTS_MAX)?;
             for i in of_side {
                 prices[i] = nodes.sum(log_strikes[i]).max(0.0);
             }
@@ -186,10 +190,11 @@ impl BatesLaw {
         let (left, right) = (low, high);
         // Convex between the two, so that thirds enclose its minimum; far out it is too large to tell.
         let height = |s: f64| self.height(s, k);
-        for _ in 0..100 {
+        for _ in 0..THIRDS {
             let (a, b) = (low + (high - low) / 3.0, high - (high - low) / 3.0);
             let (at_a, at_b) = (height(a), height(b));
-            let is_left = if at_a.is_finite() || at_b.is_finite() { at_a <= at_b } else { kind == OptionKind::Call };
+            let is_left =
+                if at_a.is_finite() || at_b.is_finite() { at_a <= at_b } else { kind == OptionKind::Call };
             if is_left { high = b } else { low = a }
         }
         let at = 0.5 * (low + high);
@@ -197,7 +202,7 @@ impl BatesLaw {
         // The rule repeats the price at log strikes a period apart, damped by the line. By Chernoff's bound
         // a repetition is below `exp(height(at + d) - d period)` for every `d` on its side.
         let period = |end: f64| {
-            let distances = (1..=REACHES).map(|i| (end - at) * 0.85_f64.powi(i));
+            let distances = (1..=REACHES).map(|i| (end - at) * 0.7_f64.powi(i));
             let each = distances.map(|d| (height(at + d) - log_height + LOG_ACCURACY) / d.abs());
             each.fold(f64::INFINITY, f64::min)
         };
@@ -256,11 +261,11 @@ struct Nodes {
 
 impl Line<'_> {
     fn integral(&self, k: f64) -> Result<f64, ClosedFormError> {
-        Ok(self.nodes(k)?.sum(k))
+        Ok(self.nodes(k, POINTS_MAX)?.sum(k))
     }
 
     /// Points until what is left is too small to matter.
-    fn nodes(&self, k: f64) -> Result<Nodes, ClosedFormError> {
+    fn nodes(&self, k: f64, limit: usize) -> Result<Nodes, ClosedFormError> {
         let step = self.step;
         let mut values = Vec::new();
         let top = self.log_height + (self.at - 1.0) * k;
@@ -274,11 +279,11 @@ impl Line<'_> {
             if falls > LOG_ACCURACY + 8.0 || !value.re.is_finite() {
                 return Ok(Nodes { at: self.at, step, values });
             }
-            if values.len() >= POINTS_MAX {
+            if values.len() >= limit {
                 return Err(ClosedFormError::TooManyTerms {
                     formula: "the Heston integral",
                     needed: f64::INFINITY,
-                    limit: POINTS_MAX,
+                    limit,
                     advice: "raise the variances, lengthen the time, or lower the volatility of variance",
                 });
             }

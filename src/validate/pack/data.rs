@@ -139,8 +139,8 @@ pub(super) fn soundness(scenarios: &Path, effort: Effort) -> Result<Vec<Block>, 
     let rows: Vec<_> = rows.collect();
     let text = format!(
         "Methods and their sources are in [methodology.md](methodology.md). Why fat tails and jumps: laws of the daily return fitted \
-         to `{}` by maximum likelihood, in units of the volatility model with the lowest BIC. The normal law's BIC is higher by the \
-         sixth column, without exception. An Anderson-Darling statistic above {} does not fit at 5 %: where no law fits, the margin \
+         to `{}` by maximum likelihood, in units of the volatility model with the lowest BIC. How much higher the \
+         normal law's BIC is, the sixth column tells. An Anderson-Darling statistic above {} does not fit at 5 %: where no law fits, the margin \
          of that asset deserves a buffer, and backtests below decide.",
         HISTORIES[0],
         goodness::CRITICAL

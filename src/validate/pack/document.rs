@@ -115,7 +115,7 @@ fn check_table(text: &mut String, checks: &[Check]) {
 fn short(x: f64) -> String {
     if x == 0.0 {
         "0".to_owned()
-    } else if (0.01..1e4).contains(&x.abs()) {
+    } else if (0.001..1e4).contains(&x.abs()) {
         let digits = (2.0 - x.abs().log10().floor()).max(0.0) as usize;
         format!("{x:.digits$}")
     } else {
