@@ -97,6 +97,13 @@ impl Device {
         buffer
     }
 
+    /// Copies the first bytes of a buffer to another.
+    pub fn copy(&self, from: &Buffer, to: &Buffer, bytes: u64) {
+        let mut encoder = self.raw.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        encoder.copy_buffer_to_buffer(from, 0, to, 0, Some(bytes));
+        self.queue.submit([encoder.finish()]);
+    }
+
     pub fn buffer(&self, label: &str, bytes: u64, usage: BufferUsages) -> Buffer {
         let size = bytes.max(LEAST_BYTES).next_multiple_of(16);
         self.raw.create_buffer(&BufferDescriptor {
@@ -124,7 +131,9 @@ impl Device {
         match answer {
             Ok(_) => Ok(()),
             Err(wgpu::PollError::Timeout) => {
-                Err(EngineFault::Lost(format!("no answer within {} s", timeout.as_secs())))
+                // It may come back, but nothing that it still holds is believed.
+                keep_first(&self.faults.lost, format!("no answer within {} s", timeout.as_secs()));
+                self.check()
             }
             Err(error) => Err(EngineFault::Device(error.to_string())),
         }
