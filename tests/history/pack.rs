@@ -28,7 +28,6 @@ fn the_committed_document_holds_what_is_computed_now() {
         "Expected Shortfall against exact values",
         "Calibration: parameters found again",
         "Monitoring and thresholds",
-        "Inputs",
     ] {
         let section = section(title, &options()).expect("a section of this title");
         let all = rows(&section);

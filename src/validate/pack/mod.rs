@@ -239,7 +239,25 @@ fn number(row: &crate::table::Row<'_>, column: &str) -> Option<f64> {
     row.number(column, "a number", |_| true)
 }
 
+/// The larger of two errors; a NaN is the largest, and stays.
+fn worse(a: f64, b: f64) -> f64 {
+    if a.is_nan() || b <= a { a } else { b }
+}
+
 /// Significant digits for a reader: `12.3 %`.
 fn percent(x: f64, digits: usize) -> String {
     if x.is_finite() { format!("{:.digits$} %", 100.0 * x) } else { "-".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::worse;
+
+    #[test]
+    fn a_nan_is_the_worst_and_stays() {
+        assert_eq!([0.5, 2.0, 1.0].into_iter().fold(0.0, worse), 2.0);
+        for errors in [[f64::NAN, 0.1, 0.2], [0.1, f64::NAN, 0.2], [0.1, 0.2, f64::NAN]] {
+            assert!(errors.into_iter().fold(0.0, worse).is_nan());
+        }
+    }
 }

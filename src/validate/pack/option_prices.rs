@@ -1,6 +1,6 @@
 //! Tables of option prices, by closed form and by simulation.
 
-use super::{Block, Effort, reference, table};
+use super::{Block, Effort, reference, table, worse};
 use crate::closed_form::{BatesModel, EuropeanOption, HestonModel, OptionKind};
 use crate::engine::Engine;
 use crate::engine::cpu::CpuEngine;
@@ -130,7 +130,7 @@ pub(super) fn prices(effort: Effort) -> Result<Vec<Block>, String> {
     }
     for (name, file, text, has_jumps) in BY_TRANSFORM {
         let errors = reference(file, text, |row| transform(row, has_jumps))?;
-        let worst = errors.iter().fold(0.0, |worst: f64, error| if *error <= worst { worst } else { *error });
+        let worst = errors.iter().copied().fold(0.0, worse);
         let name = format!("{name}: closed form");
         checks.push(Check::new(&name, errors.len() as u64, worst, RELATIVE, "of the price", String::new()));
     }
@@ -162,22 +162,20 @@ fn measure(engine: &mut dyn Engine, source: &Source, paths: u64) -> Result<Measu
     let mut pricer = EnginePricer::new(engine, paths, SEED, |_| ());
     let priced = price_table(source.text, source.file, &mut pricer).map_err(|faults| faults.to_string())?;
     let mut all = Measured::default();
-    // `f64::max` leaves a NaN out; this does not.
-    let larger = |a: f64, b: f64| if b <= a { a } else { b };
     reference(source.file, &priced, |row| {
         let value = |column| super::number(row, column);
         let (ours, exact) = (value("value")?, value("exact")?);
         let (mean, error) = (value("mc_value")?, value("mc_standard_error")?);
         all.rows += 1;
-        all.closed_form = larger(all.closed_form, (ours / exact - 1.0).abs());
+        all.closed_form = worse(all.closed_form, (ours / exact - 1.0).abs());
         let distance = (mean - exact).abs() / error;
-        all.worst = larger(all.worst, distance);
+        all.worst = worse(all.worst, distance);
         all.squares += distance * distance;
         let printed = row.cell("published");
         if let Ok(published) = printed.parse::<f64>() {
             let decimals = printed.split_once('.').map_or(0, |(_, decimals)| decimals.len());
             all.published += 1;
-            all.places = larger(all.places, (ours - published).abs() * 10f64.powi(decimals as i32));
+            all.places = worse(all.places, (ours - published).abs() * 10f64.powi(decimals as i32));
         }
         Some(())
     })?;

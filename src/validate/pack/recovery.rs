@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rand::RngExt;
 
-use super::{Block, number, reference, table};
+use super::{Block, number, reference, table, worse};
 use crate::calibrate::chain::{Chain, Quote};
 use crate::calibrate::garch::{Form, Garch, Innovations, Start};
 use crate::calibrate::laws::{Kind, Sample};
@@ -56,7 +56,7 @@ pub(super) fn recovery(data: Option<&Path>) -> Result<Vec<Block>, String> {
             let found = found.ok_or_else(|| format!("{}: no {name}", of.model))?;
             let error = found.standard_error.unwrap_or(f64::NAN);
             let z = (found.estimate - truth) / error;
-            if !(z.abs() <= worst.0) {
+            if !f64::is_nan(worst.0) && !(z.abs() <= worst.0) {
                 worst = (z.abs(), (*name).to_owned());
             }
             rows.push([
@@ -111,8 +111,9 @@ fn benchmark(data: Option<&Path>) -> Result<Vec<Check>, String> {
     for (name, estimate, error) in published.into_iter().flatten() {
         let found = fit.parameters.iter().find(|parameter| parameter.name == name);
         let found = found.ok_or_else(|| format!("no {name}"))?;
-        worst[0] = worst[0].max((found.estimate / estimate - 1.0).abs());
-        worst[1] = worst[1].max((found.standard_error.unwrap_or(f64::NAN) / error - 1.0).abs());
+        worst[0] = worse(worst[0], (found.estimate / estimate - 1.0).abs());
+        let ours = found.standard_error.unwrap_or(f64::NAN);
+        worst[1] = worse(worst[1], (ours / error - 1.0).abs());
         count += 1;
     }
     // Standard errors are published from analytic derivatives, and ours are numerical.

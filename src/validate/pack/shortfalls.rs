@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{Block, Effort, number, reference, table};
+use super::{Block, Effort, number, reference, table, worse};
 use crate::engine::cpu::CpuEngine;
 use crate::instrument::{Kind, OptionTerms, Right, Settlement};
 use crate::market::{Asset, Correlation, JumpSize, Jumps, TailGroup};
@@ -94,15 +94,16 @@ impl Scores {
             ("VaR", ours.value_at_risk, ours.value_at_risk_error, var),
             ("ES", ours.expected_shortfall, ours.expected_shortfall_error, es),
         ] {
-            let distance = ((estimate - truth).abs() - rounding).max(0.0);
-            let z = if distance == 0.0 { 0.0 } else { distance / error };
+            let distance = (estimate - truth).abs() - rounding;
+            // Without an error of its own an estimate must be right to the allowance.
+            let z = if distance <= 0.0 { 0.0 } else { distance / error };
             self.count += 1;
             self.squares += z * z;
-            if !(z <= self.worst) {
+            if !self.worst.is_nan() && !(z <= self.worst) {
                 (self.worst, self.place) = (z, format!("{what} of {place}"));
             }
         }
-        self.relative = self.relative.max((ours.expected_shortfall / es - 1.0).abs());
+        self.relative = worse(self.relative, (ours.expected_shortfall / es - 1.0).abs());
     }
 }
 
@@ -323,4 +324,36 @@ fn option_books(paths: u64) -> Result<Scores, String> {
         }
     }
     Ok(scores)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_estimate_or_none_is_the_worst() {
+        let right = TailEstimate {
+            expected_shortfall: 2.0,
+            expected_shortfall_error: 0.1,
+            value_at_risk: 1.0,
+            value_at_risk_error: 0.1,
+            paths: 1_000,
+        };
+        let worst = |estimates: &[TailEstimate]| {
+            let mut scores = Scores::new("books");
+            estimates.iter().for_each(|estimate| scores.add("a book", estimate, [1.0, 2.0], 0.0));
+            scores.worst
+        };
+        assert_eq!(worst(&[right]), 0.0);
+        assert!(worst(&[TailEstimate { expected_shortfall: 3.0, ..right }, right]) > SIGMAS);
+        for none in [
+            TailEstimate { expected_shortfall: f64::NAN, ..right },
+            TailEstimate { value_at_risk: 1.1, value_at_risk_error: f64::NAN, ..right },
+        ] {
+            assert!(worst(&[right, none, right]).is_nan());
+        }
+        assert!(
+            worst(&[TailEstimate { value_at_risk: 1.1, value_at_risk_error: 0.0, ..right }]).is_infinite()
+        );
+    }
 }
