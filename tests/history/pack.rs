@@ -7,8 +7,10 @@ use shortfall::validate::pack::{Effort, Options, Section, section, titles};
 
 use crate::data::root;
 
+/// With the effort that the committed document was made with.
 fn options() -> Options {
-    Options { scenarios: root().join("scenarios"), data: None, effort: Effort::FULL }
+    let effort = if document().contains("--report --quick`") { Effort::QUICK } else { Effort::FULL };
+    Options { scenarios: root().join("scenarios"), data: None, effort }
 }
 
 fn document() -> String {
