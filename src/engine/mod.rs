@@ -19,7 +19,7 @@ pub use job::{
     Segment, StepTerms, build, size,
 };
 pub use mixing::MixingTable;
-pub use pilot::{Driver, KEPT_PATHS, Pilot, pilot_paths};
+pub use pilot::{Driver, DriverTail, KEPT_PATHS, Pilot, pilot_paths};
 pub use resident::{Pace, Unhurried};
 pub use several::Several;
 pub use shape::Shape;

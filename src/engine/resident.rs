@@ -1,9 +1,9 @@
 //! Cubes that stay where they were computed: what an engine must do for whoever keeps asking about
 //! the same paths. The CPU keeps one in memory, a GPU in its own; both give the bits of a run.
 
+use std::any::Any;
 use std::borrow::Cow;
 
-use super::gpu::GpuProfits;
 use super::{DeviceReport, EngineFault, Job};
 use crate::risk::{Bracket, Tail};
 
@@ -48,6 +48,14 @@ pub trait Keeper: Send + Sync {
     /// Bytes that the factors of so many paths of a job take.
     fn factors_bytes(&self, job: &Job, paths: u64) -> u64;
 
+    /// Bytes of memory that wait for the next cube.
+    fn reserve_bytes(&self) -> u64 {
+        0
+    }
+
+    /// Frees it: whoever has made all cubes that it needs for now says so.
+    fn free_reserve(&self) {}
+
     /// Simulates the paths `0..paths` in f32 and keeps their factors; no rows yet.
     fn simulate(&self, job: &Job, paths: u64, pace: &dyn Pace) -> Result<Box<dyn Resident>, Halt>;
 }
@@ -68,6 +76,12 @@ pub trait Resident: Send + Sync {
 
     /// Tails of an account at each bracket.
     fn tails(&self, account: &Netted<'_>, brackets: &[Bracket], pace: &dyn Pace) -> Result<Vec<Tail>, Halt>;
+
+    /// Profits of a unit of a row on some paths.
+    fn row_on(&self, row: u32, paths: &[usize]) -> Result<Vec<f32>, Halt>;
+
+    /// Log returns of an asset at an observation of the job that was simulated, on some paths.
+    fn log_returns_on(&self, observation: usize, asset: usize, paths: &[usize]) -> Result<Vec<f32>, Halt>;
 
     /// Tails of several accounts.
     fn tails_of(&self, accounts: &[Asked<'_>], pace: &dyn Pace) -> Result<Vec<Answered>, Halt> {
@@ -119,8 +133,14 @@ pub type Answered = (Vec<Tail>, Option<Profits>);
 pub enum Profits {
     /// In memory, up to a whole block of paths.
     Host(Vec<f32>),
-    /// On a GPU.
-    Gpu(GpuProfits),
+    /// On a device with memory of its own.
+    Device(Box<dyn DeviceProfits>),
+}
+
+/// Profits on a device, which knows them again.
+pub trait DeviceProfits: Any + Send + Sync {
+    /// The profits in memory.
+    fn read(&self) -> Result<Vec<f32>, EngineFault>;
 }
 
 impl Profits {
@@ -128,7 +148,7 @@ impl Profits {
     pub fn read(&self) -> Result<Cow<'_, [f32]>, EngineFault> {
         match self {
             Self::Host(profits) => Ok(Cow::Borrowed(profits)),
-            Self::Gpu(profits) => profits.read().map(Cow::Owned),
+            Self::Device(profits) => profits.read().map(Cow::Owned),
         }
     }
 }

@@ -34,7 +34,7 @@ use super::{BLOCK, Cube, DeviceReport, Engine, EngineFault, Job, Shape, StageTim
 use crate::risk::{Bracket, Tail};
 
 pub use self::adapter::{AdapterKind, AdapterSummary, Wanted, adapters, hardware};
-pub use self::resident::{GpuKeeper, GpuProfits};
+pub use self::resident::GpuKeeper;
 pub use self::shaders::{PhiloxVariant, shaders_blake3};
 
 /// Sizes for hardware: enough paths to fill a large GPU, in memory that a small one has.

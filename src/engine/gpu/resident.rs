@@ -1,6 +1,7 @@
 //! A cube that stays on the device: factors and profits of all paths in tiles; accounts are netted and
 //! their tails collected where it is. What is read back are first losses and tails.
 
+use std::any::Any;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -16,7 +17,9 @@ use super::plan::{
 use super::session::{self, Habits, Session};
 use super::shaders::Stage;
 use super::submit::{self, Slots};
-use crate::engine::resident::{Halt, Keeper, Leg, Netted, Pace, Profits, Resident, foreign, rows_bytes};
+use crate::engine::resident::{
+    DeviceProfits, Halt, Keeper, Leg, Netted, Pace, Profits, Resident, foreign, rows_bytes,
+};
 use crate::engine::{BLOCK, DeviceReport, Engine, EngineFault, FACTORS, Job};
 use crate::numeric::Real;
 use crate::risk::{Bracket, Tail};
@@ -34,7 +37,7 @@ struct Gpu {
 }
 
 /// Profits of an account on the device, `[path]` up to a whole block.
-pub struct GpuProfits {
+struct GpuProfits {
     gpu: Arc<Gpu>,
     buffer: Buffer,
     paths: u64,
@@ -45,6 +48,7 @@ struct Kept {
     gpu: Arc<Gpu>,
     pipelines: Arc<Pipelines>,
     paths: u64,
+    assets: usize,
     tiles: Arc<Vec<Tile>>,
     slabs: RwLock<Vec<Arc<Slab>>>,
 }
@@ -119,9 +123,14 @@ impl Keeper for GpuKeeper {
             tiles.push(Tile { first, stride: plan.stride, factors });
             first += plan.stride;
         }
-        let kept =
-            Kept { gpu: Arc::clone(gpu), pipelines, paths, tiles: tiles.into(), slabs: RwLock::default() };
-        Ok(Box::new(kept))
+        Ok(Box::new(Kept {
+            gpu: Arc::clone(gpu),
+            pipelines,
+            paths,
+            assets: job.assets,
+            tiles: tiles.into(),
+            slabs: RwLock::default(),
+        }))
     }
 }
 
@@ -189,9 +198,8 @@ impl Gpu {
     }
 }
 
-impl GpuProfits {
-    /// The profits in memory.
-    pub fn read(&self) -> Result<Vec<f32>, EngineFault> {
+impl DeviceProfits for GpuProfits {
+    fn read(&self) -> Result<Vec<f32>, EngineFault> {
         self.gpu.device().read(&self.buffer, self.paths.next_multiple_of(BLOCK as u64) as usize)
     }
 }
@@ -202,6 +210,7 @@ impl Resident for Kept {
             gpu: Arc::clone(&self.gpu),
             pipelines: Arc::clone(&self.pipelines),
             paths: self.paths,
+            assets: self.assets,
             tiles: Arc::clone(&self.tiles),
             slabs: RwLock::default(),
         })
@@ -228,7 +237,8 @@ impl Resident for Kept {
     fn profits(&self, account: &Netted<'_>, pace: &dyn Pace) -> Result<Profits, Halt> {
         let buffer = self.net(account, self.paths, pace)?;
         self.gpu.device().wait()?;
-        Ok(Profits::Gpu(GpuProfits { gpu: Arc::clone(&self.gpu), buffer, paths: self.paths }))
+        let profits = GpuProfits { gpu: Arc::clone(&self.gpu), buffer, paths: self.paths };
+        Ok(Profits::Device(Box::new(profits)))
     }
 
     fn first_losses(&self, account: &Netted<'_>, count: usize) -> Result<Vec<f32>, Halt> {
@@ -251,9 +261,45 @@ impl Resident for Kept {
         }
         Ok(self.collect(&buffer, brackets)?)
     }
+
+    fn row_on(&self, row: u32, paths: &[usize]) -> Result<Vec<f32>, Halt> {
+        let slab = self.slab_of(row)?;
+        Ok(self.on((row - slab.first) as usize, paths, |index, _| &slab.tiles[index])?)
+    }
+
+    fn log_returns_on(&self, observation: usize, asset: usize, paths: &[usize]) -> Result<Vec<f32>, Halt> {
+        let item = (observation * self.assets + asset) * FACTORS;
+        Ok(self.on(item, paths, |_, tile| &tile.factors)?)
+    }
 }
 
 impl Kept {
+    /// Numbers on some paths out of `[item][stride]` in a buffer of each tile; what lies before the
+    /// last of them is read.
+    fn on<'a>(
+        &'a self,
+        item: usize,
+        paths: &[usize],
+        buffer: impl Fn(usize, &'a Tile) -> &'a Buffer,
+    ) -> Result<Vec<f32>, EngineFault> {
+        let end = paths.iter().max().map_or(0, |last| last + 1) as u64;
+        let mut values: Vec<f32> = Vec::with_capacity(end as usize);
+        for (index, tile) in self.tiles.iter().enumerate().take_while(|(_, tile)| tile.first < end) {
+            let count = (end - tile.first).min(tile.stride) as usize;
+            let first = item as u64 * tile.stride;
+            values.extend(self.gpu.device().read_from::<f32>(buffer(index, tile), first, count)?);
+        }
+        let on = |&path: &usize| values.get(path).copied().unwrap_or(f32::NAN);
+        Ok(paths.iter().map(on).collect())
+    }
+
+    fn slab_of(&self, row: u32) -> Result<Arc<Slab>, EngineFault> {
+        let slabs = self.slabs.read().unwrap_or_else(PoisonError::into_inner);
+        let place = slabs.partition_point(|slab| slab.first + slab.rows <= row);
+        let lacking = || EngineFault::Device(format!("the cube has no row {row}"));
+        slabs.get(place).cloned().ok_or_else(lacking)
+    }
+
     /// As many rows from `start` on as fit beside a tile's factors.
     fn fitting(&self, job: &Job, start: usize) -> Result<Job, EngineFault> {
         let stride = self.tiles.first().map_or(1, |tile| tile.stride);
@@ -292,10 +338,10 @@ impl Kept {
     }
 
     fn own<'a>(&self, profits: &'a Profits) -> Result<&'a Buffer, EngineFault> {
-        match profits {
-            Profits::Gpu(profits) if Arc::ptr_eq(&profits.gpu, &self.gpu) => Ok(&profits.buffer),
-            _ => Err(foreign()),
-        }
+        let Profits::Device(profits) = profits else { return Err(foreign()) };
+        let any: &dyn Any = &**profits;
+        let own = any.downcast_ref::<GpuProfits>().filter(|own| Arc::ptr_eq(&own.gpu, &self.gpu));
+        own.map(|own| &own.buffer).ok_or_else(foreign)
     }
 
     /// Profits of an account on its first paths, up to a whole block.
@@ -344,19 +390,13 @@ impl Kept {
 
     /// Legs in their order, taken apart where the slab changes or a dispatch would be long.
     fn runs(&self, legs: &[Leg]) -> Result<Vec<Run>, EngineFault> {
-        let slabs = self.slabs.read().unwrap_or_else(PoisonError::into_inner);
         let stride = self.tiles.first().map_or(1, |tile| tile.stride);
         let most = (self.gpu.engine.allowed().net_work / stride).clamp(1, MOST_ITERATIONS) as usize;
         let mut runs: Vec<Run> = Vec::new();
         for (index, leg) in legs.iter().enumerate() {
             match runs.last_mut() {
                 Some(run) if run.slab.holds(leg.row) && run.legs.len() < most => run.legs.end = index + 1,
-                _ => {
-                    let place = slabs.partition_point(|slab| slab.first + slab.rows <= leg.row);
-                    let lacking = || EngineFault::Device(format!("the cube has no row {}", leg.row));
-                    let slab = Arc::clone(slabs.get(place).ok_or_else(lacking)?);
-                    runs.push(Run { slab, legs: index..index + 1 });
-                }
+                _ => runs.push(Run { slab: self.slab_of(leg.row)?, legs: index..index + 1 }),
             }
         }
         Ok(runs)

@@ -229,7 +229,7 @@ impl<'a> Session<'a> {
             self.device.queue.submit([encoder.finish()]);
             resolved
         })?;
-        let mut read = self.device.read_together(&[(buffer, bytes), (ticks, ticks_bytes)])?;
+        let mut read = self.device.read_together(&[(buffer, 0, bytes), (ticks, 0, ticks_bytes)])?;
         let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&read.pop().unwrap_or_default());
         self.times += stopwatch.finish(&ticks);
         Ok(read.pop().unwrap_or_default())
