@@ -29,6 +29,9 @@ pub struct Arguments {
     /// Option quotes: asset,expiry,strike,forward,bid_volatility,ask_volatility[,spot][,kind]
     #[arg(long, value_name = "FILE")]
     pub chain: Option<PathBuf>,
+    /// Fit Heston, Bates and Merton to the chain as well, for the report: minutes of computing
+    #[arg(long, requires = "chain")]
+    pub chain_models: bool,
     /// History of implied levels: time,asset,spot,volatility
     #[arg(long, value_name = "FILE")]
     pub implied_levels: Option<PathBuf>,
@@ -76,6 +79,7 @@ const AFTER_HELP: &str = concat!(
 Examples:
   shortfall calibrate scenarios/history/crypto_daily.csv --out market.yaml
   shortfall calibrate data/*.csv --chain chain.csv --as-of 2026-02-04T21:33:08Z --out market.yaml
+  shortfall calibrate data/*.csv --chain chain.csv --chain-models --out market.yaml
 
 Every model is fitted by maximum likelihood, and the lowest BIC chosen. What is put right in the
 input (rows out of order, repeated rows, gaps) is noted; two prices at one time are a fault.
@@ -120,8 +124,10 @@ pub fn calibrate(arguments: &Arguments) -> Result<(), Failure> {
     let written = calibrated.map_err(Failure::Input).and_then(|mut calibration| {
         spinner.stage("writing");
         let market = market_file::write(&mut calibration, &arguments.out).map_err(failure)?;
-        spinner.stage("models of the option chain");
-        calibration.fit_chain(&market);
+        if arguments.chain_models {
+            spinner.stage("models of the option chain");
+            calibration.fit_chain(&market);
+        }
         Ok((calibration, market))
     });
     spinner.finish();

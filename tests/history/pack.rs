@@ -79,10 +79,8 @@ fn what_is_wrong_is_a_miss_and_not_left_out() {
     assert!(missed.iter().all(|check| check.name.contains("gaps")), "{missed:?}");
     assert!(section.markdown("validation").contains("| **MISS** |"));
     // No folder of scenarios at all is told before anything runs.
-    let binary = assert_cmd::cargo::cargo_bin("shortfall");
-    let output = Command::new(binary)
-        .args(["validate", "--report", "v.md"])
-        .current_dir(folder.path().join("scenarios"));
-    let output = output.output().unwrap();
+    let mut command = assert_cmd::Command::cargo_bin("shortfall").unwrap();
+    let arguments = ["validate", "--report", "v.md"];
+    let output = command.args(arguments).current_dir(&broken.scenarios).output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
 }
