@@ -7,14 +7,17 @@ use crate::plot::{Bar, bars};
 use crate::run::{self, Silent};
 use crate::scenario::{Precision, Scenario, Shock, Stress};
 
+/// A change of a market, and its name.
+type Move = (String, Box<dyn Fn(&Market) -> Market>);
+
 /// Changes of parameters. Small enough to be errors of estimation, large enough to stand above noise.
-fn moves() -> Vec<(String, Box<dyn Fn(&Market) -> Market>)> {
-    let shocked = |name: String, shock: Shock| -> (String, Box<dyn Fn(&Market) -> Market>) {
+fn moves() -> Vec<Move> {
+    let shocked = |name: String, shock: Shock| -> Move {
         let stress = Stress { name: name.clone(), shocks: vec![shock] };
         (name, Box::new(move |market| stress.apply(market)))
     };
     let volatility = |multiply| Shock::Volatility { multiply, implied_shift: 0.0, skew_shift: 0.0 };
-    let mut moves = Vec::new();
+    let mut moves: Vec<Move> = Vec::new();
     for factor in [0.9, 1.1] {
         moves.push(shocked(format!("diffusive volatility × {factor}"), volatility(factor)));
     }
