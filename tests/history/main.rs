@@ -5,6 +5,7 @@ mod backtest;
 mod calibrate;
 mod data;
 mod estimates;
+mod monte_carlo;
 mod option_books;
 mod predict;
 mod recovery;
