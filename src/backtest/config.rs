@@ -73,6 +73,8 @@ pub struct Grid {
     pub held_back_from: Date,
     /// Part of the days whose loss the margin must cover, in (0, 1).
     pub coverage: f64,
+    /// Models; those of the backtest without it.
+    pub models: Option<Vec<Model>>,
     /// Horizons in steps; those of the backtest without it.
     pub horizons: Option<Vec<usize>>,
     /// Lookbacks, in steps.
@@ -228,6 +230,7 @@ fn read_grid(m: &Mapping<'_>) -> Option<Grid> {
     let held_back_from = m.required("held_back_from", date);
     let coverage =
         m.required("coverage", |at| at.number("a part from 0.5 to 1", |x| (0.5..=1.0).contains(&x)));
+    let models = m.optional("models", read_models);
     let horizons = m.optional("horizons", read_horizons);
     let lookbacks = m.required("lookbacks", |at| some(at, at.list(|at| at.integer(50..=MAX_LOOKBACK))?));
     let decays = m.required("decays", |at| some(at, at.list(read_decay)?));
@@ -236,6 +239,7 @@ fn read_grid(m: &Mapping<'_>) -> Option<Grid> {
     Some(Grid {
         held_back_from: held_back_from?,
         coverage: coverage?,
+        models: models?,
         horizons: horizons?,
         lookbacks: lookbacks?.into_iter().filter_map(|n| usize::try_from(n).ok()).collect(),
         decays: decays?,

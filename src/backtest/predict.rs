@@ -57,6 +57,8 @@ pub struct Next {
 pub struct Prediction {
     /// Name of the backtest.
     pub name: String,
+    /// Part of the deviation of the ten years before that no forecast of [`Next`] lies below.
+    pub floor: f64,
     /// Assets in their order, forecasters within.
     pub scores: Vec<Score>,
     /// Assets in their order.
@@ -68,8 +70,13 @@ pub struct Prediction {
 /// Compares the forecasters on all assets of the history.
 pub fn predict(backtest: &Backtest, monitor: &mut dyn FnMut(&str)) -> Prediction {
     let past = Past::new(backtest, &[]);
-    let mut prediction =
-        Prediction { name: backtest.name.clone(), scores: Vec::new(), next: Vec::new(), short: Vec::new() };
+    let mut prediction = Prediction {
+        name: backtest.name.clone(),
+        floor: backtest.volatility.floor,
+        scores: Vec::new(),
+        next: Vec::new(),
+        short: Vec::new(),
+    };
     for (index, asset) in backtest.history.assets.iter().enumerate() {
         monitor(&format!("{asset} ({} of {})", index + 1, backtest.history.assets.len()));
         let Some(series) = Series::new(&past, index) else {
@@ -188,7 +195,7 @@ pub fn text(prediction: &Prediction) -> String {
     }
     text += "\nQLIKE: mean of ln h + r^2/h, lower is better. Diebold-Mariano below zero: better than the champion.\n\n";
     comparison(&mut text, scores);
-    next_table(&mut text, &prediction.next);
+    next_table(&mut text, prediction);
     text
 }
 
@@ -219,9 +226,13 @@ fn comparison(text: &mut String, scores: &[Score]) {
     }
 }
 
-fn next_table(text: &mut String, next: &[Next]) {
-    let _ = writeln!(text, "\nthe next step, annual volatility in %, by what has won so far (not below the deviation of ten years):");
-    for n in next {
+fn next_table(text: &mut String, prediction: &Prediction) {
+    let _ = writeln!(
+        text,
+        "\nthe next step, annual volatility in %, by what has won so far, not below {} of the deviation of ten years:",
+        prediction.floor
+    );
+    for n in &prediction.next {
         let _ = writeln!(
             text,
             "  {:6}  {:12}  {:>6.1}  (ewma {:.1})",

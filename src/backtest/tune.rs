@@ -93,6 +93,9 @@ pub fn tune(backtest: &Backtest, grid: &Grid, monitor: &mut dyn FnMut(&str)) -> 
         if let Some(horizons) = &grid.horizons {
             trial.horizons.clone_from(horizons);
         }
+        if let Some(models) = &grid.models {
+            trial.models.clone_from(models);
+        }
         // A model without a decay is tried once.
         trial.models.retain(|model| index == 0 || has_decay(*model));
         let levels = walk_levels(&trial, &grid.confidences, &mut |what| {

@@ -20,6 +20,7 @@ refit: 60
 models: [historical, ewma-fhs, gjr-fhs, ewma-t, ewma-normal, monte-carlo]
 horizons: [1, 5]
 paths: 2000
+volatility: {forecaster: mean, floor: 0.5}
 books:
   - {name: long, positions: {BTC: 1}}
   - {name: pair, positions: {ETH: 1, BTC: -0.5}}
@@ -165,13 +166,20 @@ fn faults_of_the_file_are_reported_together() {
         .replace("ewma-normal", "ewma-magic")
         .replace("positions: {BTC: 1}", "positions: {DOGE: 1}")
         .replace("ETH: 1, BTC", "ETH: 0, BTC")
+        .replace("horizons: [1, 5]", "horizons: [1, 1]")
+        .replace("paths: 2000", "paths: 7")
+        .replace("forecaster: mean", "forecaster: oracle")
         .replace("to: 2020-03-16", "to: 2020-03-01");
     std::fs::write(folder.path().join("b.yaml"), bad).unwrap();
     let output = shortfall(&["backtest", "b.yaml"], folder.path());
     let error = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(65), "{error}");
     for part in
-        ["confidence", "lookback", "models[4]", "books[0].positions", "books[1].positions.ETH", "crises[0]"]
+        ["confidence", "lookback", "models[4]", "horizons", "paths", "volatility.forecaster"].into_iter().chain([
+            "books[0].positions",
+            "books[1].positions.ETH",
+            "crises[0]",
+        ])
     {
         assert!(error.contains(part), "{part} in {error}");
     }

@@ -9,6 +9,8 @@ use crate::data::root;
 
 #[test]
 fn margins_of_the_eve_cover_the_crash_in_most_option_books() {
+    assert!(chain::is_revaluation(&root().join("scenarios/backtest_options.yaml")));
+    assert!(!chain::is_revaluation(&root().join("scenarios/backtest.yaml")));
     let mut revaluation = chain::read(&root().join("scenarios/backtest_options.yaml")).unwrap();
     // Enough for a standard error of one or two per cent.
     assert_eq!(revaluation.scenario.simulation.paths, 65_536);

@@ -108,7 +108,7 @@ pub struct Choice {
 
 impl Default for Choice {
     fn default() -> Self {
-        Self { forecaster: Some(Forecaster::Ewma), floor: 0.0 }
+        Self { forecaster: Some(Forecaster::Ewma), floor: 1.0 }
     }
 }
 
@@ -245,7 +245,8 @@ pub fn next_deviation(past: &Past<'_>, series: &Series, forecasts: &[(Forecaster
         return (*forecaster, deviation);
     }
     let floors = long_deviations(&series.returns, FLOOR_YEARS * past.steps_per_year);
-    (*forecaster, floored(past, past.backtest.history.times.len(), deviation, floors[series.returns.len()]))
+    let floor = past.backtest.volatility.floor * floors[series.returns.len()];
+    (*forecaster, floored(past, past.backtest.history.times.len(), deviation, floor))
 }
 
 /// The floor of the anti-procyclicality tools; a margin is proportional to its deviation.
