@@ -90,8 +90,11 @@ impl Book {
 
     /// The loss over a horizon, positive for a loss, when asset `i` moves by `moves(i)`.
     pub fn loss(&self, moves: impl Fn(usize) -> Move) -> f64 {
-        let linear: f64 =
-            self.positions.iter().map(|(asset, exposure)| -exposure * moves(*asset).log_return.exp_m1()).sum();
+        let linear: f64 = self
+            .positions
+            .iter()
+            .map(|(asset, exposure)| -exposure * moves(*asset).log_return.exp_m1())
+            .sum();
         let options: f64 = self.options.iter().map(|leg| leg.loss(moves(leg.asset))).sum();
         linear + options
     }

@@ -116,7 +116,8 @@ fn read_revaluation(m: &Mapping<'_>, folder: &Path) -> Option<Revaluation> {
     let scenario = m.required("scenario", |at| read_scenario(at, &folder.join(at.text()?)));
     let paths = m.optional("paths", |at| at.integer(1_000..=scenario::MAX_PATHS));
     let snapshots = m.required("snapshots", |at| {
-        let list = at.list(|at| at.mapping(|m| read_snapshot(m, scenario.as_ref().map(|s| s.market.as_of))))?;
+        let list =
+            at.list(|at| at.mapping(|m| read_snapshot(m, scenario.as_ref().map(|s| s.market.as_of))))?;
         if (1..=MAX_SNAPSHOTS).contains(&list.len()) {
             return Some(list);
         }
@@ -163,7 +164,9 @@ fn read_marks(table: &Table, snapshots: usize) -> Result<HashMap<String, Vec<f64
     let mut all = HashMap::new();
     table.rows_any(|row| {
         let name = row.text("instrument")?.to_owned();
-        let mark = |column: &String| row.number(column, "a mark in US dollars, at least 0", |x| (0.0..1e12).contains(&x));
+        let mark = |column: &String| {
+            row.number(column, "a mark in US dollars, at least 0", |x| (0.0..1e12).contains(&x))
+        };
         let marks: Vec<f64> = columns.iter().map(mark).collect::<Option<_>>()?;
         match all.insert(name, marks) {
             None => Some(()),
@@ -253,7 +256,8 @@ pub fn text(revalued: &Revalued) -> String {
         let _ = write!(text, "  {:>46}", format!("by {time}"));
     }
     text.push('\n');
-    let (options, others): (Vec<&BookLine>, Vec<&BookLine>) = revalued.books.iter().partition(|b| b.has_options);
+    let (options, others): (Vec<&BookLine>, Vec<&BookLine>) =
+        revalued.books.iter().partition(|b| b.has_options);
     for book in options.iter().chain(&others) {
         let _ = write!(text, "  {:20}", book.account);
         for Loss { margin_name, margin, loss, covered } in &book.losses {

@@ -128,8 +128,9 @@ fn read_backtest(m: &Mapping<'_>, folder: &Path) -> Option<Backtest> {
         }
         Some(paths)
     });
-    let variances =
-        m.optional("variances", |at| Some(variances::aligned(&read_variances(at, folder)?, history.as_ref()?)));
+    let variances = m.optional("variances", |at| {
+        Some(variances::aligned(&read_variances(at, folder)?, history.as_ref()?))
+    });
     let has_variances = variances.as_ref().is_none_or(Option::is_some);
     let volatility =
         m.optional("volatility", |at| at.mapping(|m| read_volatility(m, lookback?, has_variances)));

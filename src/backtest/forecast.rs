@@ -73,8 +73,7 @@ impl Work<'_> {
             assets.binary_search(&asset).map_or(f64::NAN, |position| lists[position][j])
         };
         let count = lists.first()?.len();
-        let losses = (0..count)
-            .map(|j| book.loss(|asset| past.mark(asset, t, steps).moved_by(at(asset, j))));
+        let losses = (0..count).map(|j| book.loss(|asset| past.mark(asset, t, steps).moved_by(at(asset, j))));
         self.tail_of(losses.collect(), count)
     }
 

@@ -150,7 +150,8 @@ impl<'a> Filter<'a> {
             Model::Historical => Some(runs(past, &|sum| sum)),
             Model::EwmaFhs => {
                 let next = self.deviations[t];
-                let scores: Vec<f64> = past.iter().zip(&self.deviations[window]).map(|(r, d)| r / d).collect();
+                let scores: Vec<f64> =
+                    past.iter().zip(&self.deviations[window]).map(|(r, d)| r / d).collect();
                 (next > 0.0).then(|| runs(&scores, &|sum| sum * next))
             }
             Model::GjrFhs => {

@@ -22,7 +22,9 @@ use crate::calibrate::laws::{Kind, Law, Sample};
 use crate::closed_form::black::OptionKind;
 use crate::engine::cpu::CpuEngine;
 use crate::engine::{self, Engine, Job, JobInput, MixingTable, Pilot};
-use crate::instrument::{Instrument, Kind as InstrumentKind, OptionTerms, Right, Settlement, SmileRule, UnitValue};
+use crate::instrument::{
+    Instrument, Kind as InstrumentKind, OptionTerms, Right, Settlement, SmileRule, UnitValue,
+};
 use crate::market::{Asset, Correlation, ImpliedVolatility, JumpSize, Jumps, Market};
 use crate::portfolio::{Account, Holding, Portfolio};
 use crate::risk::{Bracket, TailEstimate, TailFault};
@@ -237,14 +239,21 @@ fn degrees_of_freedom(rest: &[Vec<f64>]) -> Option<f64> {
 
 /// How the volatility at which options are marked moved in the lookback: beside jumps a random walk of its
 /// logarithm, correlated with the return, and its mean rise at jumps. `marks` begin one step earlier.
-fn level(marks: &[f64], returns: &[f64], part: &Part, common: &[usize], steps_per_year: f64) -> ImpliedVolatility {
+fn level(
+    marks: &[f64],
+    returns: &[f64],
+    part: &Part,
+    common: &[usize],
+    steps_per_year: f64,
+) -> ImpliedVolatility {
     let moves: Vec<f64> = marks.windows(2).map(|pair| 0.5 * (pair[1] / pair[0]).ln()).collect();
     let mean = |steps: &[usize]| {
         let known: Vec<f64> = steps.iter().map(|s| moves[*s]).filter(|x| x.is_finite()).collect();
         if known.is_empty() { 0.0 } else { known.iter().sum::<f64>() / known.len() as f64 }
     };
     let centre = mean(&part.rest);
-    let known = part.rest.iter().filter(|s| moves[**s].is_finite()).map(|s| (moves[*s] - centre, returns[*s]));
+    let known =
+        part.rest.iter().filter(|s| moves[**s].is_finite()).map(|s| (moves[*s] - centre, returns[*s]));
     let pairs: Vec<(f64, f64)> = known.collect();
     let sum = |f: fn(&(f64, f64)) -> f64| pairs.iter().map(f).sum::<f64>();
     let (xx, xy, yy) = (sum(|(x, _)| x * x), sum(|(x, y)| x * y), sum(|(_, y)| y * y));

@@ -210,11 +210,13 @@ fn comparison(text: &mut String, scores: &[Score]) {
         }
         let beyond = |sign: f64| {
             let has = |s: &&&Score| {
-                s.p_value.is_some_and(|p| p < SIGNIFICANCE) && s.diebold_mariano.is_some_and(|x| sign * x > 0.0)
+                s.p_value.is_some_and(|p| p < SIGNIFICANCE)
+                    && s.diebold_mariano.is_some_and(|x| sign * x > 0.0)
             };
             scores.iter().filter(has).count()
         };
-        let own = |s: &Score| champion.iter().find(|c| c.asset == s.asset).map_or(f64::NAN, |c| s.qlike - c.qlike);
+        let own =
+            |s: &Score| champion.iter().find(|c| c.asset == s.asset).map_or(f64::NAN, |c| s.qlike - c.qlike);
         let mean = scores.iter().map(|s| own(s)).sum::<f64>() / scores.len() as f64;
         let _ = writeln!(
             text,

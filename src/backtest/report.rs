@@ -120,7 +120,10 @@ fn crisis_table(text: &mut String, book: &str, crises: &[CrisisLine]) {
     if lines.is_empty() {
         return;
     }
-    let _ = writeln!(text, "\n{book} in crises: the worst day (the first of several) against the margin set the day before");
+    let _ = writeln!(
+        text,
+        "\n{book} in crises: the worst day (the first of several) against the margin set the day before"
+    );
     let _ = writeln!(
         text,
         "  {:16}  {:>5}  {:12}  {:10}  {:>8}  {:>8}  {:>8}  {:>11}  {:>11}",
@@ -145,7 +148,8 @@ fn crisis_table(text: &mut String, book: &str, crises: &[CrisisLine]) {
 
 /// Every day of every track as CSV.
 pub fn daily_csv(tracks: &[Track]) -> String {
-    let mut text = "date,book,horizon,model,value_at_risk,expected_shortfall,standard_error,margin,loss\n".to_owned();
+    let mut text =
+        "date,book,horizon,model,value_at_risk,expected_shortfall,standard_error,margin,loss\n".to_owned();
     for track in tracks {
         for day in &track.days {
             let _ = writeln!(

@@ -86,7 +86,8 @@ pub fn tune(backtest: &Backtest, grid: &Grid, monitor: &mut dyn FnMut(&str)) -> 
     let mut starts: Option<Starts> = None;
     let mut settings = Vec::new();
     let of = lookbacks.len() * grid.decays.len();
-    let trials = lookbacks.iter().flat_map(|lookback| grid.decays.iter().enumerate().map(move |d| (*lookback, d)));
+    let trials =
+        lookbacks.iter().flat_map(|lookback| grid.decays.iter().enumerate().map(move |d| (*lookback, d)));
     for (number, (lookback, (index, decay))) in trials.enumerate() {
         let mut trial = backtest.clone();
         (trial.lookback, trial.decay, trial.buffer) = (lookback, *decay, 0.0);
@@ -103,7 +104,9 @@ pub fn tune(backtest: &Backtest, grid: &Grid, monitor: &mut dyn FnMut(&str)) -> 
         });
         let starts = starts.get_or_insert_with(|| first_days(&levels[0]));
         for (confidence, tracks) in grid.confidences.iter().zip(&levels) {
-            for (horizon, model) in trial.horizons.iter().flat_map(|h| trial.models.iter().map(move |m| (*h, *m))) {
+            for (horizon, model) in
+                trial.horizons.iter().flat_map(|h| trial.models.iter().map(move |m| (*h, *m)))
+            {
                 let is_of = |track: &&Track| (track.horizon, track.model) == (horizon, model);
                 let of_model: Vec<&Track> = tracks.iter().filter(is_of).collect();
                 settings.extend(grid.buffers.iter().map(|buffer| {

@@ -71,8 +71,7 @@ pub fn walk_levels(
                     None => forecast::forecasts(&past, book, *model, &filters, *steps, &starts),
                 };
                 let figures = |level| figures(&past, book, *steps, &starts, &forecasts, level);
-                let track =
-                    |days| Track { book: book.name.clone(), horizon: *steps, model: *model, days };
+                let track = |days| Track { book: book.name.clone(), horizon: *steps, model: *model, days };
                 found.push(([b, h, m], (0..confidences.len()).map(figures).map(track).collect()));
             }
         }

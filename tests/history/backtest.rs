@@ -174,12 +174,9 @@ fn faults_of_the_file_are_reported_together() {
     let output = shortfall(&["backtest", "b.yaml"], folder.path());
     let error = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(65), "{error}");
-    for part in
-        ["confidence", "lookback", "models[4]", "horizons", "paths", "volatility.forecaster"].into_iter().chain([
-            "books[0].positions",
-            "books[1].positions.ETH",
-            "crises[0]",
-        ])
+    for part in ["confidence", "lookback", "models[4]", "horizons", "paths", "volatility.forecaster"]
+        .into_iter()
+        .chain(["books[0].positions", "books[1].positions.ETH", "crises[0]"])
     {
         assert!(error.contains(part), "{part} in {error}");
     }

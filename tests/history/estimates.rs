@@ -18,8 +18,10 @@ fn series(folder: &Path, name: &str) -> Option<Vec<f64>> {
     }
     if name == "sp500_arch_1999_2018" {
         let unpacked = crate::data::unpacked(&folder.join("equity/arch_sp500_ncsa.csv.gz"));
-        let closes: Vec<f64> =
-            rows(&unpacked.path().join("arch_sp500_ncsa.csv")).iter().map(|row| number(row, "adj_close")).collect();
+        let closes: Vec<f64> = rows(&unpacked.path().join("arch_sp500_ncsa.csv"))
+            .iter()
+            .map(|row| number(row, "adj_close"))
+            .collect();
         // Simple returns, as the package's examples take them.
         return Some(closes.windows(2).map(|pair| 100.0 * (pair[1] / pair[0] - 1.0)).collect());
     }

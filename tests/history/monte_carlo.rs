@@ -55,8 +55,7 @@ fn normal_assets_have_normal_margins() {
     }
     assert!(of("one", 1, 0).days.iter().all(|day| day.standard_error.is_none()));
     for book in ["one", "both", "hedged"] {
-        let [closed, simulated, five] =
-            [(1, 0), (1, 1), (5, 1)].map(|(h, m)| mean_shortfall(of(book, h, m)));
+        let [closed, simulated, five] = [(1, 0), (1, 1), (5, 1)].map(|(h, m)| mean_shortfall(of(book, h, m)));
         // Returns over an EWMA deviation have a variance a few per cent above one, and a tail for it.
         assert!((0.99..1.12).contains(&(simulated / closed)), "{book}: {simulated} {closed}");
         // Two per cent of convexity in five days, and the error of 200 days' means.

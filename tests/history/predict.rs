@@ -1,11 +1,11 @@
 //! Forecasters of volatility: the test between them, and the walk.
 
 use rand::RngExt;
-use shortfall::backtest::predict::{WINNER, diebold_mariano, predict};
+use shortfall::backtest::Backtest;
 use shortfall::backtest::past::Past;
+use shortfall::backtest::predict::{WINNER, diebold_mariano, predict};
 use shortfall::backtest::variances;
 use shortfall::backtest::volatility::{Forecaster, Series, best_variances};
-use shortfall::backtest::Backtest;
 use shortfall::calibrate::har::Har;
 use shortfall::closed_form::special::normal_upper_quantile;
 use shortfall::numeric::PhiloxRng;

@@ -51,8 +51,7 @@ impl VarianceForecast for Boosted {
 }
 
 fn fit(window: &Window<'_>) -> Option<(Trees, f64)> {
-    let steps: Vec<usize> =
-        (REACH..window.returns.len()).filter(|t| window.ewma[t - REACH] > 0.0).collect();
+    let steps: Vec<usize> = (REACH..window.returns.len()).filter(|t| window.ewma[t - REACH] > 0.0).collect();
     let rows: Vec<Vec<f64>> = steps.iter().map(|t| features(window, *t)).collect();
     let ratio = |t: &usize| (size(window, *t) / window.ewma[*t].sqrt()).min(CUT);
     let targets: Vec<f64> = steps.iter().map(ratio).collect();

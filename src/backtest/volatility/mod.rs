@@ -238,7 +238,11 @@ fn chosen_deviations(past: &Past<'_>, returns: &[f64], series: &Series, choice: 
 
 /// What has won by the end of a series, and its deviation for the step after the last, not below the floor;
 /// the champion has none.
-pub fn next_deviation(past: &Past<'_>, series: &Series, forecasts: &[(Forecaster, Vec<f64>)]) -> (Forecaster, f64) {
+pub fn next_deviation(
+    past: &Past<'_>,
+    series: &Series,
+    forecasts: &[(Forecaster, Vec<f64>)],
+) -> (Forecaster, f64) {
     let (forecaster, variances) = &forecasts[winner_now(series, forecasts)];
     let deviation = variances.last().map_or(f64::NAN, |v| v.sqrt());
     if *forecaster == Forecaster::Ewma {

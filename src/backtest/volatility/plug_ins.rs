@@ -39,7 +39,8 @@ impl VarianceForecast for GarchVariance {
         let student = self.form.estimate(window.returns, warm.as_ref());
         // Gaussian quasi-likelihood is consistent for the variance whatever the tail (Bollerslev and
         // Wooldridge 1992).
-        let gaussian = || Form { innovations: Innovations::Normal, ..self.form }.estimate(window.returns, None);
+        let gaussian =
+            || Form { innovations: Innovations::Normal, ..self.form }.estimate(window.returns, None);
         let found = student.filter(|model| model.nu >= LEAST_DEGREES_OF_FREEDOM).or_else(gaussian);
         self.model = found.or(self.model);
     }
