@@ -58,11 +58,6 @@ fn net(
     }
 }
 
-/// Keeps the compiler from fusing or reordering what made these numbers; see lib/guard.wgsl.
-fn guard4(x: vec4<f32>) -> vec4<f32> {
-    return bitcast<vec4<f32>>(bitcast<vec4<u32>>(x) ^ vec4<u32>(guard_zero()));
-}
-
 /// Sorts one loss into a tail.
 fn collect(excess: f32, bracket: BracketTerms, tail: u32) {
     let sorted = sort_loss(excess, bracket);

@@ -30,6 +30,7 @@ pub mod plan;
 pub mod plot;
 pub mod portfolio;
 pub mod report;
+pub mod reverse;
 pub mod risk;
 pub mod rulebook;
 pub mod run;

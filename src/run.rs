@@ -214,6 +214,22 @@ pub fn case_market(scenario: &Scenario, case: usize) -> Market {
     }
 }
 
+/// The scenario whose base case is a case of this one: its market, and accounts with what futures have
+/// made on the way. Without stresses.
+pub fn moved(scenario: &Scenario, case: usize) -> Result<Scenario, String> {
+    let market = case_market(scenario, case);
+    let base = value_instruments(scenario, &scenario.market)?;
+    let now = value_instruments(scenario, &market)?;
+    let mut portfolio = scenario.portfolio.carried(&market, &base, &now).into_owned();
+    for (account, before) in portfolio.accounts.iter_mut().zip(&scenario.portfolio.accounts) {
+        for holding in &before.holdings {
+            let (base, now) = (&base[holding.instrument as usize], &now[holding.instrument as usize]);
+            account.cash += holding.quantity * base.dollars_to(now);
+        }
+    }
+    Ok(Scenario { market, portfolio, stresses: Vec::new(), ..scenario.clone() })
+}
+
 /// Levels of a scenario's margins: maintenance, initial.
 pub fn levels(scenario: &Scenario) -> [(Years, Confidence); 2] {
     [scenario.margin.maintenance, scenario.margin.initial].map(|level| (level.horizon, level.confidence))
@@ -225,8 +241,17 @@ pub fn job(scenario: &Scenario, market: &Market) -> Result<Job, String> {
     job_after(scenario, market, &units, &units).map(|(_, job)| job)
 }
 
-/// The job of a scenario's base case at other levels than those of its margins.
+/// The job of a scenario's base case at other levels than those of its margins, in steps as long as
+/// theirs.
 pub fn job_at(scenario: &Scenario, levels: &[(Years, Confidence)]) -> Result<Job, String> {
+    let longest = |levels: &[(Years, Confidence)]| levels.iter().map(|(h, _)| h.get()).fold(0.0, f64::max);
+    let part = longest(levels) / longest(&self::levels(scenario));
+    let mut scenario = Cow::Borrowed(scenario);
+    if part != 1.0 {
+        let steps = (f64::from(scenario.simulation.steps) * part - 1e-9).ceil().max(1.0) as u32;
+        scenario.to_mut().simulation.steps = steps;
+    }
+    let scenario = &*scenario;
     let units = value_instruments(scenario, &scenario.market)?;
     let carried = carry(scenario, &scenario.market, &units, &units)?;
     job_of_levels(scenario, &scenario.market, &carried.portfolio, &carried.units, levels)

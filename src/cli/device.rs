@@ -1,13 +1,16 @@
 //! Which engine runs: the only place that turns a choice into one.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use shortfall::engine::cpu::CpuEngine;
-use shortfall::engine::gpu::{self, GpuEngine, Wanted};
+use shortfall::engine::cpu::{CpuEngine, CpuKeeper};
+use shortfall::engine::gpu::{self, GpuEngine, GpuKeeper, Wanted};
+use shortfall::engine::resident::Keeper;
 use shortfall::engine::{Cube, DeviceReport, Engine, EngineFault, Job, Several, Shape, StageTimes};
 use shortfall::risk::{Bracket, Tail};
 use shortfall::scenario::{Device, DeviceChoice, Precision};
 
+use super::exit::Failure;
 use super::output;
 
 /// The engine of a choice, ready to run. `auto` never fails: without a hardware GPU it is the CPU,
@@ -22,6 +25,26 @@ pub fn choose(choice: &DeviceChoice, precision: Precision) -> Result<Box<dyn Eng
             Ok(gpu) => Ok(Box::new(WithFallback::new(gpu, precision))),
             Err(fault) => Ok(cpu(precision, &fault.to_string())),
         },
+    }
+}
+
+/// What keeps the cube of a service. `auto` takes a hardware GPU if there is one.
+pub fn keeper(choice: &DeviceChoice) -> Result<Arc<dyn Keeper>, Failure> {
+    let on_cpu = |reason: &str| -> Arc<dyn Keeper> { Arc::new(CpuKeeper::new(reason)) };
+    let on_gpu = |name: Option<&str>| -> Result<Arc<dyn Keeper>, EngineFault> {
+        Ok(Arc::new(GpuKeeper::new(GpuEngine::new(name)?)))
+    };
+    match choice {
+        DeviceChoice::Cpu => Ok(on_cpu("asked for")),
+        DeviceChoice::Gpu(name) => Ok(on_gpu(name.as_deref())?),
+        DeviceChoice::Auto => match hardware_name() {
+            Some(name) => Ok(on_gpu(Some(&name)).unwrap_or_else(|fault| on_cpu(&fault.to_string()))),
+            None => Ok(on_cpu("there is no hardware adapter")),
+        },
+        DeviceChoice::Several(_) => {
+            let text = "a service keeps its cube on one device: --device auto, cpu, gpu or gpu:NAME";
+            Err(Failure::Usage(text.to_owned()))
+        }
     }
 }
 
@@ -55,12 +78,16 @@ fn several(devices: &[Device], precision: Precision) -> Result<Box<dyn Engine>, 
 
 /// A hardware GPU; software adapters are left to `gpu`, which has to be asked for.
 fn hardware_gpu() -> Result<Box<dyn Engine>, EngineFault> {
-    match gpu::hardware() {
-        Some(adapter) => {
-            gpu(Some(adapter.pci_bus_id.as_str()).filter(|id| !id.is_empty()).or(Some(&adapter.name)))
-        }
+    match hardware_name() {
+        Some(name) => gpu(Some(&name)),
         None => Err(EngineFault::NoDevice("there is no hardware adapter".to_owned())),
     }
+}
+
+/// What names the hardware adapter that is taken by itself.
+fn hardware_name() -> Option<String> {
+    let adapter = gpu::hardware()?;
+    Some(if adapter.pci_bus_id.is_empty() { adapter.name } else { adapter.pci_bus_id })
 }
 
 fn cpu(precision: Precision, reason: &str) -> Box<dyn Engine> {

@@ -14,8 +14,11 @@ use super::progress::Spinner;
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Arguments {
-    /// The scenario file; its base case is looked at
+    /// The scenario file
     pub scenario: PathBuf,
+    /// The case that is looked at: a stress of the scenario, or base
+    #[arg(long, value_name = "NAME", default_value = "base")]
+    pub case: String,
     /// Paths of each margin after a move of prices, and of accounts along paths
     #[arg(long, value_name = "N", default_value_t = 8192, value_parser = clap::value_parser!(u64).range(256..=1 << 24))]
     pub paths: u64,
@@ -45,6 +48,7 @@ Examples:
   shortfall liquidation scenarios/margins.yaml
   shortfall liquidation scenarios/margins.yaml --surface foundation --top 0
   shortfall liquidation scenarios/margins.yaml --checks 32 --json
+  shortfall liquidation scenarios/quickstart.yaml --case 'volatility up'
 
 Everything runs on the CPU. docs/liquidation.md has definitions and formulas.
 
@@ -83,7 +87,12 @@ pub fn liquidation(arguments: &Arguments) -> Result<(), Failure> {
         let found = accounts.binary_search_by(|account| account.name.as_str().cmp(name));
         found.map_err(|_| Failure::Usage(format!("--surface {name}: no such account")))
     };
+    let stress = scenario.stresses.iter().position(|stress| stress.name == arguments.case);
+    if stress.is_none() && arguments.case != "base" {
+        return Err(Failure::Usage(format!("--case {}: no such stress", arguments.case)));
+    }
     let options = Options {
+        case: stress,
         paths: arguments.paths,
         checks: arguments.checks,
         top: arguments.top as usize,

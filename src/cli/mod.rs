@@ -23,6 +23,7 @@ mod predict;
 mod procyclicality;
 mod progress;
 mod report;
+mod reverse;
 mod run;
 mod serve;
 mod shard;
@@ -73,6 +74,7 @@ pub enum Command {
     Compare(compare::Arguments),
     Generate(generate::Arguments),
     Liquidation(liquidation::Arguments),
+    Reverse(reverse::Arguments),
     Oracle(oracle::Arguments),
     Serve(serve::Arguments),
     Whatif(whatif::Arguments),
@@ -111,6 +113,7 @@ pub fn perform(command: Command) -> Result<(), Failure> {
         Command::Compare(arguments) => compare::compare(&arguments),
         Command::Generate(arguments) => generate::generate(&arguments),
         Command::Liquidation(arguments) => liquidation::liquidation(&arguments),
+        Command::Reverse(arguments) => reverse::reverse(&arguments),
         Command::Oracle(arguments) => oracle::oracle(&arguments),
         Command::Serve(arguments) => serve::serve(&arguments),
         Command::Whatif(arguments) => whatif::whatif(&arguments),

@@ -5,11 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use shortfall::service::Desk;
+use shortfall::engine::cpu::CpuKeeper;
+use shortfall::scenario::DeviceChoice;
 use shortfall::service::config::{self, Served};
 use shortfall::service::http::{self, Limits, Options, TlsFiles};
+use shortfall::service::{Clock, Desk, DeskFault};
 use tracing_subscriber::filter::LevelFilter;
 
+use super::device;
 use super::exit::{Failure, exit_codes};
 use super::output;
 use super::overrides::Overrides;
@@ -96,11 +99,35 @@ pub fn serve(arguments: &Arguments) -> Result<(), Failure> {
     log_to_standard_error(arguments.log_level);
     let accounts = served.accounts.len();
     output::say(&format!("{}: margining {accounts} accounts …", served.scenario.name));
-    let desk = Desk::open(served).map_err(|fault| Failure::Data(fault.to_string()))?;
+    let desk = open(served)?;
     let running = http::start(Arc::new(desk), &options)?;
     output::print(&format!("listening on {}\n", running.url()))?;
     output::say(&format!("dashboard {0}/, API {0}/docs; Ctrl-C to stop", running.url()));
     running.wait().map_err(|error| Failure::Io(error.to_string()))
+}
+
+/// Opens the desk on the device of the scenario. What a GPU that nobody named cannot keep is kept on the
+/// CPU.
+fn open(served: Served) -> Result<Desk, Failure> {
+    let choice = &served.scenario.simulation.device;
+    let keeper = device::keeper(choice)?;
+    let clock: Clock = Arc::new(jiff::Timestamp::now);
+    let on_cpu = (*choice == DeviceChoice::Auto).then(|| served.clone());
+    let name = keeper.device().name;
+    let opened = match (Desk::open_on(served, keeper, Arc::clone(&clock)), on_cpu) {
+        (Err(DeskFault::Device(fault)), Some(served)) => {
+            let reason = format!("{name} gave up: {fault}");
+            output::say(&format!("going on with the CPU: {reason}"));
+            Desk::open_on(served, Arc::new(CpuKeeper::new(&reason)), clock)
+        }
+        (opened, _) => opened,
+    };
+    let desk = opened.map_err(|fault| match fault {
+        DeskFault::Device(fault) => fault.into(),
+        fault => Failure::Data(fault.to_string()),
+    })?;
+    output::say(&format!("the cube is kept on {}", desk.status().device));
+    Ok(desk)
 }
 
 /// The command line before the file.

@@ -74,6 +74,11 @@ pub fn whatif(arguments: &Arguments) -> Result<(), Failure> {
         return output::print(&format!("{json}\n"));
     }
     let mut shown = text::what_if(&answer);
+    if let Some(account) = &arguments.account
+        && let Some(driver) = client.margin(account, false)?.worst_driver
+    {
+        shown.push_str(&format!("\nworst driver without the orders, part of loss: {driver}\n"));
+    }
     if arguments.cash.is_empty() {
         shown.push_str("\nthe orders pay nothing here: what options or coins cost goes into --cash\n");
     }

@@ -494,6 +494,12 @@ impl Job {
         self.observations.iter().map(|observation| observation.segment.steps).sum()
     }
 
+    /// Index of the observation at a horizon.
+    pub fn horizon_observation(&self, horizon: usize) -> Option<usize> {
+        let years = self.horizons[horizon].get();
+        self.observations.iter().position(|o| (o.years - years).abs() < SAME_TIME_YEARS)
+    }
+
     /// Number of accounts.
     pub fn accounts(&self) -> usize {
         self.scale.len()

@@ -69,6 +69,11 @@ impl MixingTable {
         Self { coefficients }
     }
 
+    /// The mixing variable of a word, in f64.
+    pub fn at(&self, word: u32) -> f64 {
+        evaluate(&self.coefficients, word)
+    }
+
     /// The table in an engine's precision.
     pub fn rounded<S: Real>(&self) -> Vec<[S; COEFFICIENTS]> {
         self.coefficients.iter().map(|segment| segment.map(S::constant)).collect()

@@ -8,6 +8,7 @@ mod job;
 mod mixing;
 mod model;
 mod pilot;
+pub mod resident;
 mod several;
 mod shape;
 mod stage_times;
@@ -18,7 +19,8 @@ pub use job::{
     Segment, StepTerms, build, size,
 };
 pub use mixing::MixingTable;
-pub use pilot::{Driver, KEPT_PATHS, Pilot, pilot_paths};
+pub use pilot::{Driver, DriverTail, KEPT_PATHS, Pilot, pilot_paths};
+pub use resident::{Pace, Unhurried};
 pub use several::Several;
 pub use shape::Shape;
 pub use stage_times::StageTimes;

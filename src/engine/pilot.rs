@@ -109,12 +109,23 @@ impl Pilot {
     pub fn drivers(&self, job: &Job, level: usize) -> Vec<Option<Driver>> {
         let tail_level = job.levels[level];
         let paths = self.run.min(KEPT_PATHS) as usize;
-        let count = ((paths as f64 * tail_level.confidence.tail()).round() as usize).max(1);
         let row_assets = row_assets(job);
-        let engine = CpuEngine::new(Precision::F32);
-        engine.losses_f32(job, &self.kept, tail_level.horizon, |account, losses| {
-            let worst = worst_paths(&losses[..paths], count.min(paths));
-            self.driver(job, &row_assets, tail_level.horizon, account, &worst)
+        let observation = job.horizon_observation(tail_level.horizon);
+        let netting = &job.netting[tail_level.horizon];
+        let profit = |row: u32, path: usize| self.kept.pnl[path / BLOCK][row as usize * BLOCK + path % BLOCK];
+        let log_return = |asset: usize, path: usize| {
+            let start = (observation? * job.assets + asset) * FACTORS * BLOCK;
+            Some(self.kept.factors[path / BLOCK][start + path % BLOCK])
+        };
+        CpuEngine::new(Precision::F32).losses_f32(job, &self.kept, tail_level.horizon, |account, losses| {
+            let entries = netting.starts[account] as usize..netting.starts[account + 1] as usize;
+            let held = entries.map(|entry| {
+                let row = netting.row[entry];
+                let profit = move |path| profit(row, path);
+                (row_assets[row as usize], netting.quantity[entry], profit)
+            });
+            let tail = DriverTail { losses: &losses[..paths], confidence: tail_level.confidence };
+            tail.driver(job.assets, held, log_return, job.scale[account])
         })
     }
 
@@ -131,8 +142,7 @@ impl Pilot {
         let TailLevel { horizon, confidence, .. } = job.levels[level];
         let paths = self.run.min(KEPT_PATHS) as usize;
         let count = ((paths as f64 * confidence.tail()).round() as usize).max(1).min(paths);
-        let years = job.horizons[horizon].get();
-        let observation = job.observations.iter().position(|o| (o.years - years).abs() < 1e-9);
+        let observation = job.horizon_observation(horizon);
         let tail = |asset: usize| {
             let Some(observation) = observation else { return UnitTail::default() };
             let start = (observation * job.assets + asset) * FACTORS * BLOCK;
@@ -145,34 +155,46 @@ impl Pilot {
         };
         (0..job.assets).map(tail).collect()
     }
+}
 
-    fn driver(
+/// The first losses of an account, in whose tail the worst asset is looked for.
+pub struct DriverTail<'a> {
+    /// Losses on the first paths of a run, up to [`KEPT_PATHS`] of them.
+    pub losses: &'a [f32],
+    /// Confidence of the level.
+    pub confidence: Confidence,
+}
+
+impl DriverTail<'_> {
+    /// The paths of the tail, ascending.
+    pub fn paths(&self) -> Vec<usize> {
+        let count = ((self.losses.len() as f64 * self.confidence.tail()).round() as usize).max(1);
+        worst_paths(self.losses, count.min(self.losses.len()))
+    }
+
+    /// The worst of so many assets. `held` are asset, quantity and profit of a unit on a path of each
+    /// holding, `log_return` of an asset on a path at the horizon, and `scale` the size of the account
+    /// below which a loss is nothing. `None` where nothing is lost.
+    pub fn driver<P: Fn(usize) -> f32>(
         &self,
-        job: &Job,
-        row_assets: &[usize],
-        horizon: usize,
-        account: usize,
-        paths: &[usize],
+        assets: usize,
+        held: impl Iterator<Item = (usize, f64, P)>,
+        log_return: impl Fn(usize, usize) -> Option<f32>,
+        scale: f64,
     ) -> Option<Driver> {
-        let netting = &job.netting[horizon];
-        let mut by_asset = vec![0.0; job.assets];
-        for entry in netting.starts[account] as usize..netting.starts[account + 1] as usize {
-            let row = netting.row[entry] as usize;
-            let profit = |&path: &usize| f64::from(self.kept.pnl[path / BLOCK][row * BLOCK + path % BLOCK]);
-            let mean = paths.iter().map(profit).sum::<f64>() / paths.len() as f64;
-            by_asset[row_assets[row]] -= netting.quantity[entry] * mean;
+        let paths = self.paths();
+        let mut by_asset = vec![0.0; assets];
+        for (asset, quantity, profit) in held {
+            let mean = paths.iter().map(|&path| f64::from(profit(path))).sum::<f64>() / paths.len() as f64;
+            by_asset[asset] -= quantity * mean;
         }
         let total: f64 = by_asset.iter().sum();
         let (asset, loss) = by_asset.iter().copied().enumerate().max_by(|a, b| a.1.total_cmp(&b.1))?;
-        if !(total > 1e-12 * job.scale[account] && loss > 0.0) {
+        if !(total > 1e-12 * scale && loss > 0.0) {
             return None;
         }
-        let years = job.horizons[horizon].get();
-        let observation = job.observations.iter().position(|o| (o.years - years).abs() < 1e-9)?;
-        let start = ((observation * job.assets + asset) * FACTORS) * BLOCK;
-        let growth =
-            |&path: &usize| f64::from(self.kept.factors[path / BLOCK][start + path % BLOCK]).exp_m1();
-        let mean_return = paths.iter().map(growth).sum::<f64>() / paths.len() as f64;
+        let growth = |&path: &usize| log_return(asset, path).map(|x| f64::from(x).exp_m1());
+        let mean_return = paths.iter().map(growth).sum::<Option<f64>>()? / paths.len() as f64;
         Some(Driver { asset, share: loss / total, mean_return })
     }
 }

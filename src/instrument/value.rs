@@ -324,7 +324,7 @@ impl UnitValue {
         match self.kind {
             Kind::Cash | Kind::Spot | Kind::Option(_) => stressed.market_value - self.market_value,
             Kind::Perpetual(Settlement::Linear) | Kind::Future(Settlement::Linear, _) => {
-                stressed.forward - self.forward
+                self.dollars_to(stressed)
             }
             Kind::Perpetual(Settlement::Inverse) | Kind::Future(Settlement::Inverse, _) => {
                 stressed.spot * self.coins_to(stressed)
@@ -338,6 +338,17 @@ impl UnitValue {
         match self.kind {
             Kind::Perpetual(Settlement::Inverse) | Kind::Future(Settlement::Inverse, _) => {
                 1.0 / self.forward - 1.0 / stressed.forward
+            }
+            _ => 0.0,
+        }
+    }
+
+    /// Dollars that one unit pays when the market moves at once from this one to `stressed`: linear
+    /// futures only.
+    pub fn dollars_to(&self, stressed: &Self) -> f64 {
+        match self.kind {
+            Kind::Perpetual(Settlement::Linear) | Kind::Future(Settlement::Linear, _) => {
+                stressed.forward - self.forward
             }
             _ => 0.0,
         }

@@ -6,7 +6,7 @@ use super::curve::{CurveError, Curves, Place};
 use super::{LiquidationFault, Options, closing_cost};
 use crate::engine::cpu::CpuEngine;
 use crate::engine::{BLOCK, Cube, FACTORS, Job};
-use crate::risk;
+use crate::risk::{self, FEW_TAIL_PATHS};
 use crate::run::{self, AccountCase};
 use crate::scenario::{Precision, Scenario};
 use crate::units::{Confidence, Years};
@@ -15,6 +15,8 @@ use crate::units::{Confidence, Years};
 const MAX_LOSSES: usize = 1 << 24;
 /// Confidence of the insurance fund.
 const FUND_CONFIDENCE: f64 = 0.999;
+/// Standard error that is asked of it, as a part of it.
+const FUND_ERROR: f64 = 0.1;
 /// Joint moves at which margins along paths are checked.
 const CHECKED_MOVES: usize = 8;
 
@@ -49,6 +51,13 @@ pub struct Delayed {
 pub struct Fund {
     /// 0.999.
     pub confidence: f64,
+    /// Paths in the tail of its confidence.
+    pub tail_paths: f64,
+    /// Whether they are enough for a figure: ten at least.
+    pub is_sampled_enough: bool,
+    /// Paths for a standard error of a tenth of the sum of all accounts, and ten in the tail; none where
+    /// no path loses anything.
+    pub paths_needed: Option<u64>,
     /// With the shortest time between recalculations.
     pub recalculated: FundSize,
     /// With one look at the end of the horizon.
@@ -80,6 +89,29 @@ pub struct PathRisk {
     pub fund: Fund,
     /// Error of margins along paths.
     pub curve_error: CurveError,
+}
+
+impl Fund {
+    /// # Formula
+    /// An error goes with one over the root of the paths: `n (SE / (0.1 ES))^2` of them make it a tenth.
+    fn new(paths: u64, recalculated: FundSize, at_end: FundSize) -> Self {
+        let least = FEW_TAIL_PATHS / (1.0 - FUND_CONFIDENCE);
+        let needed = |size: &FundSize| {
+            let errors = size.all_error / (FUND_ERROR * size.all);
+            (size.all > 0.0).then(|| (paths as f64 * errors * errors).max(least))
+        };
+        let needed = needed(&recalculated).into_iter().chain(needed(&at_end)).reduce(f64::max);
+        let tail_paths = paths as f64 * (1.0 - FUND_CONFIDENCE);
+        Self {
+            confidence: FUND_CONFIDENCE,
+            tail_paths,
+            // Ten tail paths are 10,000 to rounding.
+            is_sampled_enough: tail_paths >= FEW_TAIL_PATHS * (1.0 - 1e-9),
+            paths_needed: needed.map(|paths| (paths * (1.0 - 1e-9)).ceil() as u64),
+            recalculated,
+            at_end,
+        }
+    }
 }
 
 /// Simulates all accounts and looks at them at every recalculation.
@@ -125,24 +157,20 @@ pub(super) fn simulate(
     let [recalculated, at_end] = fund.map(Totals::size);
     Ok(PathRisk {
         breaches: sums.iter().map(|sums| sums.breach(options.paths, years)).collect(),
-        fund: Fund { confidence: FUND_CONFIDENCE, recalculated, at_end },
+        fund: Fund::new(options.paths, recalculated, at_end),
         curve_error: curves.error(scenario, &joint, options.paths)?,
     })
 }
 
-/// A job with a horizon for each recalculation, in steps as long as those of the scenario's margins.
+/// A job with a horizon for each recalculation.
 fn job(scenario: &Scenario, checks: u32) -> Result<Job, LiquidationFault> {
     let level = scenario.margin.maintenance;
-    let longest = level.horizon.get().max(scenario.margin.initial.horizon.get());
-    let part = level.horizon.get() / longest;
-    let mut scenario = scenario.clone();
-    scenario.simulation.steps = (f64::from(scenario.simulation.steps) * part - 1e-9).ceil().max(1.0) as u32;
     let at = |check: u32| {
         let years = level.horizon.get() * f64::from(check) / f64::from(checks);
         (Years::new(years).expect("part of a horizon"), level.confidence)
     };
     let levels: Vec<_> = (1..=checks).map(at).collect();
-    run::job_at(&scenario, &levels).map_err(LiquidationFault::Data)
+    run::job_at(scenario, &levels).map_err(LiquidationFault::Data)
 }
 
 /// Log returns by asset, with where they lie on the curves.
@@ -201,14 +229,17 @@ struct Look {
 impl Walk<'_> {
     fn look<'a>(&self, along: impl Iterator<Item = (f64, &'a Returns)>) -> Vec<Look> {
         let balances = &self.scenario.portfolio.accounts[self.account].balances;
-        let haircut = |asset: usize, amount: f64, log: f64| {
-            let spot = self.scenario.market.assets[asset].spot;
-            self.scenario.margin.haircuts[asset] * (amount * spot).max(0.0) * log.exp()
+        let market = &self.scenario.market;
+        // In the reporting currency as it is on the path.
+        let haircut = |asset: usize, amount: f64, log: &[f64]| {
+            let price = |asset: usize| market.assets[asset].spot * log[asset].exp();
+            let currency = self.scenario.reporting_asset.map_or(1.0, price);
+            self.scenario.margin.haircuts[asset] * (amount * price(asset)).max(0.0) / currency
         };
         let cost = closing_cost(self.case);
         let one = |(loss, returns): (f64, &Returns)| {
             let value = self.case.value.market_value - loss;
-            let haircuts: f64 = balances.iter().map(|&(a, amount)| haircut(a, amount, returns.log[a])).sum();
+            let haircuts: f64 = balances.iter().map(|&(a, amount)| haircut(a, amount, &returns.log)).sum();
             let margin = self.curves.margin(self.account, &returns.places);
             Look { is_breached: !(value - haircuts >= margin), beyond: (cost - value).max(0.0) }
         };

@@ -14,7 +14,7 @@ const MAX_WAVES: usize = 20;
 /// Coefficient of the square-root law where the margin rules name none.
 const IMPACT: f64 = 1.0;
 
-/// What a fall of all prices sets off. Money.
+/// What a fall of all prices sets off. Money in the reporting currency.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Cascade {
     /// The fall: 0.2 is -20 %.
@@ -121,8 +121,10 @@ fn wave(
         level[asset] *= 1.0 + *moved;
         traded += net.abs();
     }
+    let currency = scenario.reporting_asset.map_or(1.0, |asset| market.assets[asset].spot);
     let loss = |(&account, delta): (&usize, &Vec<f64>)| {
-        let slippage: f64 = delta.iter().zip(&moved).map(|(delta, moved)| 0.5 * delta * moved).sum();
+        let slippage: f64 =
+            delta.iter().zip(&moved).map(|(delta, moved)| 0.5 * delta * moved / currency).sum();
         (-(points[account].market_value + slippage)).max(0.0)
     };
     Wave {

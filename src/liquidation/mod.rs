@@ -14,8 +14,9 @@ mod revalue;
 pub use breach::{Breach, Delayed, Fund, FundSize, PathRisk};
 pub use cascade::{Cascade, Wave};
 pub use curve::CurveError;
-pub use price::{LiquidationPrice, Surface};
+pub use price::{LiquidationPrice, Push, Surface};
 pub use reduce::{Reduction, Trade};
+pub(crate) use revalue::accounts;
 
 use serde::Serialize;
 
@@ -46,6 +47,8 @@ pub struct Options {
     pub falls: Vec<f64>,
     /// Account with a surface over two assets, by its index.
     pub surface: Option<usize>,
+    /// The stress whose case is looked at, by its index; the base case without one.
+    pub case: Option<usize>,
 }
 
 /// Why nothing can be said.
@@ -59,9 +62,14 @@ pub enum LiquidationFault {
     Engine(#[from] EngineFault),
 }
 
-/// Everything that was found. Money in US dollars; losses and requirements positive.
+/// Everything that was found. Money in the reporting currency, prices and attacks in US dollars; losses
+/// and requirements positive.
 #[derive(Clone, Debug, Serialize)]
 pub struct Analysis {
+    /// Name of the case: `base`, or a stress.
+    pub case: String,
+    /// Unit of money.
+    pub currency: String,
     /// Paths of each margin after a move, and of the simulated paths.
     pub paths: u64,
     /// Days of the maintenance margin's horizon.
@@ -153,14 +161,14 @@ impl Rung {
     }
 }
 
-/// Analyses the base case of a scenario on the CPU; `stage` hears what is being done.
+/// Analyses a case of a scenario on the CPU; `stage` hears what is being done.
 pub fn analyse(
-    scenario: &Scenario,
+    whole: &Scenario,
     options: &Options,
     stage: &mut dyn FnMut(&str),
 ) -> Result<Analysis, LiquidationFault> {
-    check(scenario)?;
-    let scenario = &base_alone(scenario);
+    check(whole)?;
+    let scenario = &case_alone(whole, options.case)?;
     let mut engine = CpuEngine::new(scenario.simulation.precision);
     stage("margins as they are");
     let outcome = run::run(scenario, &mut engine, &mut Silent)?;
@@ -200,6 +208,8 @@ pub fn analyse(
     let surface = |account: usize| price::surface(scenario, account, margins[account], options.paths);
     let surface = options.surface.map(surface).transpose()?;
     Ok(Analysis {
+        case: options.case.map_or("base", |stress| whole.stresses[stress].name.as_str()).to_owned(),
+        currency: scenario.reporting_currency().to_owned(),
         paths: options.paths,
         horizon_days: scenario.margin.maintenance.horizon.days(),
         checks: options.checks,
@@ -216,9 +226,6 @@ fn check(scenario: &Scenario) -> Result<(), LiquidationFault> {
     if accounts > MAX_ACCOUNTS {
         return Err(LiquidationFault::Data(format!("{accounts} accounts; at most {MAX_ACCOUNTS} together")));
     }
-    if scenario.reporting_asset.is_some() {
-        return Err(LiquidationFault::Data("liquidation needs `reporting_currency: USD`".to_owned()));
-    }
     Ok(())
 }
 
@@ -231,8 +238,20 @@ fn base_alone(scenario: &Scenario) -> Scenario {
     alone
 }
 
+/// A case of the scenario as the base case of one of its own.
+pub(crate) fn case_alone(scenario: &Scenario, case: Option<usize>) -> Result<Scenario, LiquidationFault> {
+    let Some(stress) = case else { return Ok(base_alone(scenario)) };
+    if scenario.margin.add_ons.cases() != [None, None] {
+        let reason =
+            "margin rules with a stressed weight or a lookback floor compare cases: look at the base case";
+        return Err(LiquidationFault::Data(reason.to_owned()));
+    }
+    let moved = run::moved(scenario, stress + 1);
+    moved.map(|moved| base_alone(&moved)).map_err(LiquidationFault::Data)
+}
+
 /// Health, extended to accounts without a margin.
-fn need(case: &AccountCase) -> f64 {
+pub(crate) fn need(case: &AccountCase) -> f64 {
     let without = if case.value.equity >= 0.0 { f64::INFINITY } else { f64::NEG_INFINITY };
     case.margin.health.unwrap_or(without)
 }

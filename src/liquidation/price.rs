@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::LiquidationFault;
 use super::revalue::{self, Move, Point};
 use crate::instrument::UnitValue;
+use crate::oracle::Attack;
 use crate::scenario::Scenario;
 
 /// Simple returns between which a liquidation price is looked for, outward from none.
@@ -27,6 +28,19 @@ pub struct LiquidationPrice {
     pub relative_move: f64,
     /// Health by a full run at that price; 1 to a thousandth where the search closed in.
     pub health_there: Option<f64>,
+    /// Pushing the oracle there; where the margin rules say how it can be pushed, and that far.
+    pub push: Option<Push>,
+}
+
+/// An attack on an oracle that makes an account fail, or pass where it fails today. US dollars.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Push {
+    /// The cheapest that reaches the price.
+    pub attack: Attack,
+    /// What it can gain at most: the account's net delta in the asset times the move.
+    pub gain: f64,
+    /// Whether that is more than it costs.
+    pub pays: bool,
 }
 
 /// Health over moves of two assets.
@@ -54,13 +68,28 @@ pub(super) fn prices(
 ) -> Result<Vec<LiquidationPrice>, LiquidationFault> {
     let scenario = revalue::alone(scenario, account);
     let mut found = Vec::new();
-    for (asset, _) in held(&scenario)? {
+    for (asset, delta) in held(&scenario)? {
         let search = Search { scenario: &scenario, asset, margin, paths };
         for side in [&FALLS, &RISES] {
-            found.extend(search.nearest(side)?);
+            let price = search.nearest(side)?;
+            found.extend(
+                price.map(|price| LiquidationPrice { push: push(&scenario, asset, delta, &price), ..price }),
+            );
         }
     }
     Ok(found)
+}
+
+/// Pushing the oracle of an asset to a price; `delta` is the account's, in dollars.
+fn push(scenario: &Scenario, asset: usize, delta: f64, price: &LiquidationPrice) -> Option<Push> {
+    let rule = scenario.margin.add_ons.oracle.as_ref()?.manipulation.as_ref()?;
+    if !(price.relative_move.abs() <= rule.pushes.most_move) {
+        return None;
+    }
+    let pool = rule.pool(asset, scenario.market.assets[asset].liquidity)?;
+    let attack = rule.pushes.cheapest(pool, price.relative_move)?;
+    let gain = (delta * price.relative_move).abs();
+    Some(Push { attack, gain, pays: gain > attack.cost })
 }
 
 /// The surface of an account over the two assets of its largest deltas.
@@ -153,6 +182,7 @@ impl Search<'_> {
             price: asset.spot * (1.0 + best.0),
             relative_move: best.0,
             health_there: best.1.health(),
+            push: None,
         }))
     }
 }

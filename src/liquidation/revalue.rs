@@ -76,7 +76,7 @@ pub(super) fn after(
 }
 
 /// Every account of a case, or why one has no figures.
-pub(super) fn accounts(case: &Case) -> Result<Vec<AccountCase>, LiquidationFault> {
+pub(crate) fn accounts(case: &Case) -> Result<Vec<AccountCase>, LiquidationFault> {
     if let Some(failed) = case.failed.first() {
         let reason = format!("{}: account {}: {}", case.name, failed.account, failed.reason);
         return Err(LiquidationFault::Data(reason));

@@ -1,7 +1,7 @@
 //! The lines of a margin: named amounts that add up to it.
 
-use serde::Serialize;
-use serde::ser::{SerializeMap, Serializer};
+use serde::de::{Deserialize, Deserializer, Error};
+use serde::ser::{Serialize, SerializeMap, Serializer};
 
 /// A line of a margin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,12 +32,14 @@ pub enum Line {
     Stablecoin,
     /// Prices that are uncertain or old.
     Oracle,
+    /// Prices that it would pay to push.
+    OracleManipulation,
     /// Initial margin only: up to the maintenance margin.
     MaintenanceFloor,
 }
 
 /// Number of lines.
-pub const LINES: usize = 14;
+pub const LINES: usize = 15;
 
 impl Line {
     /// All of them, in the order in which they are added.
@@ -55,6 +57,7 @@ impl Line {
         Self::WrongWay,
         Self::Stablecoin,
         Self::Oracle,
+        Self::OracleManipulation,
         Self::MaintenanceFloor,
     ];
 
@@ -74,6 +77,7 @@ impl Line {
             Self::WrongWay => "wrong_way",
             Self::Stablecoin => "stablecoin",
             Self::Oracle => "oracle",
+            Self::OracleManipulation => "oracle_manipulation",
             Self::MaintenanceFloor => "maintenance_floor",
         }
     }
@@ -128,6 +132,20 @@ impl Serialize for Lines {
     }
 }
 
+impl<'de> Deserialize<'de> for Lines {
+    /// The mapping back; a line that is not named is zero.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let named = std::collections::BTreeMap::<String, f64>::deserialize(deserializer)?;
+        let mut lines = Self::default();
+        for (name, amount) in named {
+            let line = Line::ALL.into_iter().find(|line| line.name() == name);
+            let line = line.ok_or_else(|| D::Error::custom(format!("no line `{name}` of a margin")))?;
+            lines.add(line, amount);
+        }
+        Ok(lines)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,6 +159,15 @@ mod tests {
             assert!(lines.total() >= target && lines.get(Line::Floor) >= 0.0);
             assert!(lines.total() <= target.max(before).next_up());
         }
+    }
+
+    #[test]
+    fn lines_come_back_from_their_names() {
+        let mut lines = Lines::default();
+        Line::ALL.into_iter().for_each(|line| lines.add(line, 0.1 + line as usize as f64));
+        let text = serde_json::to_string(&lines).unwrap();
+        assert_eq!(serde_json::from_str::<Lines>(&text).unwrap(), lines);
+        assert!(serde_json::from_str::<Lines>(r#"{"rent": 1.0}"#).is_err());
     }
 
     #[test]

@@ -20,8 +20,8 @@ pub mod wrong_way;
 pub use exposure::{AssetExposure, AssetRisk, Exposing, Exposures, ShortStrike, UnitTail};
 pub use line::{LINES, Line, Lines};
 pub use rules::{
-    AddOns, Basis, Buffer, Charge, Level, Liquidation, MarginRules, OracleRule, ShortOptions, StressedWeight,
-    Version, WrongWay,
+    AddOns, Basis, Buffer, Charge, Level, Liquidation, Manipulation, MarginRules, OracleRule, ShortOptions,
+    StressedWeight, Version, WrongWay,
 };
 
 use crate::risk::TailEstimate;
@@ -158,6 +158,8 @@ fn lines(
     }
     if let Some(rule) = &add_ons.oracle {
         lines.add(Line::Oracle, oracle::charge(rule, &exposures.assets));
+        let pushed = rule.manipulation.as_ref().map(|rule| oracle::manipulation(rule, &exposures.assets));
+        lines.add(Line::OracleManipulation, pushed.unwrap_or(0.0));
     }
     lines
 }

@@ -3,6 +3,8 @@
 use jiff::civil::Date;
 use serde::Serialize;
 
+use crate::market::{self, PriceQuality};
+use crate::oracle::Pushes;
 use crate::units::{Confidence, Years};
 
 /// Rules that turn Expected Shortfall into margins.
@@ -132,12 +134,33 @@ pub struct WrongWay {
 }
 
 /// How much of a price's uncertainty is charged.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct OracleRule {
     /// Factor on the half-width of the price's confidence interval.
     pub confidence: f64,
     /// Standard deviations that the price may have moved since it was seen.
     pub deviations: f64,
+    /// By asset, from quotes of several sources; the market's own without them.
+    #[serde(skip)]
+    pub quality: Option<Vec<PriceQuality>>,
+    /// How prices can be pushed, if that is charged.
+    pub manipulation: Option<Manipulation>,
+}
+
+/// How prices can be pushed.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Manipulation {
+    /// What it takes.
+    pub pushes: Pushes,
+    /// Dollars on either side of each asset's pool; that of its `liquidity` where there is none.
+    pub pools: Vec<Option<f64>>,
+}
+
+impl Manipulation {
+    /// Dollars on either side of the pool that is pushed.
+    pub fn pool(&self, asset: usize, liquidity: Option<market::Liquidity>) -> Option<f64> {
+        self.pools[asset].or_else(|| liquidity?.pool)
+    }
 }
 
 /// Weight of stressed observations.

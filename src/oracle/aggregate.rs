@@ -76,6 +76,17 @@ pub struct OracleFault {
     pub needed: usize,
 }
 
+impl Rules {
+    /// Sources that an attacker has to push: a median needs more than half of the least number of them,
+    /// the lowest or highest price one.
+    pub fn pushed_sources(&self) -> usize {
+        match self.method {
+            Method::Median => self.least_sources / 2 + 1,
+            Method::Lowest | Method::Highest => 1,
+        }
+    }
+}
+
 impl Price {
     /// As the oracle charge of a margin takes it.
     pub fn quality(&self) -> PriceQuality {

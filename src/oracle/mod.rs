@@ -5,5 +5,5 @@ mod manipulation;
 mod quotes;
 
 pub use aggregate::{Dropped, Method, OracleFault, Price, Reason, Rules, aggregate, time_weighted};
-pub use manipulation::{Attack, Target, attack, pool_cost};
+pub use manipulation::{Attack, Pushes, Target, attack, pool_cost};
 pub use quotes::{AssetQuotes, Quote, read};

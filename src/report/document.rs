@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::attribution::{AttributionResult, WorstPathResult};
 use super::manifest::Manifest;
+use super::number::grouped;
 use crate::engine::{DeviceReport, Driver};
 use crate::margin::{Level, Lines, State, Version};
 use crate::risk::{FEW_TAIL_PATHS, TailEstimate};
@@ -218,7 +219,7 @@ pub struct Interval {
 }
 
 /// The asset that costs an account most in its tail.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DriverResult {
     /// Its name.
     pub asset: String,
@@ -226,6 +227,25 @@ pub struct DriverResult {
     pub share_of_loss: f64,
     /// Mean return of the asset on the tail's paths: -0.1 is -10 %.
     pub mean_return: f64,
+}
+
+impl DriverResult {
+    /// Of a driver in a scenario's market.
+    pub fn new(scenario: &Scenario, driver: &Driver) -> Self {
+        Self {
+            asset: scenario.market.assets[driver.asset].name.clone(),
+            share_of_loss: driver.share,
+            mean_return: driver.mean_return,
+        }
+    }
+}
+
+impl std::fmt::Display for DriverResult {
+    /// The asset, its mean move and its part of the loss: `BTC -15.8 %, 100 %`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (move_percent, share) = (100.0 * self.mean_return, 100.0 * self.share_of_loss);
+        write!(f, "{} {move_percent:+.1} %, {} %", self.asset, grouped(share, 0))
+    }
 }
 
 impl Document {
@@ -320,11 +340,6 @@ impl Totals {
 impl AccountResult {
     fn new(scenario: &Scenario, levels: &Levels, case: &AccountCase) -> Self {
         let account = &scenario.portfolio.accounts[case.account];
-        let driver = |driver: Driver| DriverResult {
-            asset: scenario.market.assets[driver.asset].name.clone(),
-            share_of_loss: driver.share,
-            mean_return: driver.mean_return,
-        };
         Self {
             account: account.name.clone(),
             description: account.description.clone(),
@@ -340,7 +355,7 @@ impl AccountResult {
             initial_components: case.margin.initial_lines,
             health: case.margin.health.filter(|health| health.is_finite()),
             state: case.margin.state.name(),
-            worst_driver: case.driver.map(driver),
+            worst_driver: case.driver.map(|driver| DriverResult::new(scenario, &driver)),
             distribution: case.distribution.as_ref().map(|d| DistributionResult {
                 low: d.low,
                 high: d.high,

@@ -2,7 +2,9 @@
 
 use super::number::{count, decimals, grouped};
 use super::text::plain;
-use crate::liquidation::{AccountRisk, Analysis, Cascade, FundSize, Reduction, Surface};
+use crate::liquidation::{
+    AccountRisk, Analysis, Cascade, Fund, FundSize, LiquidationPrice, Reduction, Surface,
+};
 
 /// Accounts that are shown; JSON has all.
 const SHOWN_ACCOUNTS: usize = 60;
@@ -12,10 +14,12 @@ const SHOWN_TRADES: usize = 4;
 /// The tables of an analysis.
 pub fn render(analysis: &Analysis) -> String {
     let mut text = format!(
-        "over {:.3} days, {} recalculations, {} paths; money in USD; ± one standard error\n",
+        "{}: over {:.3} days, {} recalculations, {} paths; money in {}; ± one standard error\n",
+        plain(&analysis.case),
         analysis.horizon_days,
         analysis.checks,
         count(analysis.paths),
+        analysis.currency,
     );
     let largest = analysis.accounts.iter().map(|a| a.maintenance_margin).fold(0.0, f64::max);
     let decimals = decimals(largest);
@@ -50,6 +54,7 @@ pub fn render(analysis: &Analysis) -> String {
         &["", "cover-1", "cover-2", "all accounts"],
         fund.map(|(name, size)| fund_row(name, size, decimals)).to_vec(),
     ));
+    text.push_str(&fund_sample(&analysis.fund));
     if !analysis.cascades.is_empty() {
         text.push_str("\ncascades: all prices fall at once, liquidations move them further\n");
         text.push_str(&table(
@@ -110,10 +115,26 @@ fn prices(analysis: &Analysis, decimals: usize) -> String {
                 100.0 * price.relative_move,
                 price.health_there.map_or("–".to_owned(), |health| format!("{health:.4}")),
             ));
+            text.push_str(&push(account, price));
         }
         account.reduction.iter().for_each(|reduction| text.push_str(&trades(reduction, decimals)));
     }
     text
+}
+
+/// Whether it pays to push the oracle to a price.
+fn push(account: &AccountRisk, price: &LiquidationPrice) -> String {
+    let Some(push) = &price.push else { return String::new() };
+    let makes = if account.health.is_none_or(|health| health >= 1.0) { "fail" } else { "pass" };
+    format!(
+        "    pushing the oracle there makes it {makes}: {:+.1} % held for {:.0} s, {} USD at a time; costs {}, gains at most {} USD: {}\n",
+        100.0 * push.attack.deviation,
+        push.attack.seconds,
+        grouped(push.attack.capital, 0),
+        grouped(push.attack.cost, 0),
+        grouped(push.gain, 0),
+        if push.pays { "it pays" } else { "it does not pay" },
+    )
 }
 
 fn trades(reduction: &Reduction, decimals: usize) -> String {
@@ -133,6 +154,20 @@ fn trades(reduction: &Reduction, decimals: usize) -> String {
         ),
         false => format!(
             "  no trades restore it (health {after} after {notional} of notional); a deposit of {deposit} does\n"
+        ),
+    }
+}
+
+/// How far the fund's figures can be trusted.
+fn fund_sample(fund: &Fund) -> String {
+    let needed = fund.paths_needed.map_or("no path loses anything".to_owned(), |paths| {
+        format!("--paths {paths} makes the error of all accounts a tenth of it")
+    });
+    match fund.is_sampled_enough {
+        true => format!("  {:.0} paths in the tail; {needed}\n", fund.tail_paths),
+        false => format!(
+            "  ! too few paths: {:.1} in the tail, not a figure to act on; {needed}\n",
+            fund.tail_paths
         ),
     }
 }

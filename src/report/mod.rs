@@ -14,11 +14,12 @@ pub mod manifest;
 pub(crate) mod number;
 pub mod page;
 pub mod parquet;
+pub mod reverse;
 mod rows;
 pub mod rulebook;
 pub mod text;
 
 pub use attribution::{AttributionResult, WorstPathResult};
-pub use document::{Document, Levels, TailResult};
+pub use document::{Document, DriverResult, Levels, TailResult};
 pub use folder::{Folder, FolderFault};
 pub use manifest::Manifest;

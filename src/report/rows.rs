@@ -102,6 +102,7 @@ pub(super) fn columns() -> Vec<Column> {
         WrongWay "wrong_way",
         Stablecoin "stablecoin",
         Oracle "oracle",
+        OracleManipulation "oracle_manipulation",
         MaintenanceFloor "maintenance_floor",
     ]);
     columns

@@ -73,6 +73,7 @@ fn render_case(document: &Document, case: &CaseResult, style: Style) -> String {
     let columns = account_columns(document, shown, case.name != "base");
     text.push_str(&lay_out(columns, style));
     text.push_str(&few_tail_paths(case));
+    text.push_str(&missed_tolerance(document, case));
     text.push_str(&failed_accounts(case));
     if ranked.len() > shown.len() {
         text.push_str(&format!(
@@ -97,6 +98,24 @@ fn few_tail_paths(case: &CaseResult) -> String {
         few.tail_paths,
         count(enough as u64)
     )
+}
+
+/// That the paths were used up before the tolerance held.
+fn missed_tolerance(document: &Document, case: &CaseResult) -> String {
+    let errors = case.accounts.iter().flat_map(|account| {
+        let error = |tail: &TailResult| tail.standard_error / tail.expected_shortfall.abs();
+        [&account.maintenance, &account.initial].map(|tail| (error(tail), account))
+    });
+    let largest = errors.filter(|(error, _)| error.is_finite()).max_by(|a, b| a.0.total_cmp(&b.0));
+    match (document.tolerance, largest) {
+        (Some(tolerance), Some((error, account))) if error > tolerance => format!(
+            "  ! the tolerance of {:.3} % does not hold yet: the standard error of {} is {:.3} %; allow more --paths\n",
+            100.0 * tolerance,
+            plain(&account.account),
+            100.0 * error
+        ),
+        _ => String::new(),
+    }
 }
 
 fn failed_accounts(case: &CaseResult) -> String {
@@ -240,6 +259,7 @@ fn line_title(line: Line) -> &'static str {
         Line::WrongWay => "wrong way",
         Line::Stablecoin => "stablecoin",
         Line::Oracle => "oracle",
+        Line::OracleManipulation => "pushed oracle",
         Line::MaintenanceFloor => "to maintenance",
     }
 }
@@ -345,13 +365,7 @@ fn shown_health(health: Option<f64>) -> String {
 }
 
 fn shown_driver(driver: Option<&DriverResult>) -> String {
-    driver.map_or_else(
-        || "–".to_owned(),
-        |driver| {
-            let (move_percent, share) = (100.0 * driver.mean_return, 100.0 * driver.share_of_loss);
-            format!("{} {move_percent:+.1} %, {} %", driver.asset, grouped(share, 0))
-        },
-    )
+    driver.map_or_else(|| "–".to_owned(), DriverResult::to_string)
 }
 
 fn colour_of(state: &str) -> Option<&'static str> {

@@ -1,11 +1,14 @@
 //! The margin rules of a scenario file.
 
+use std::path::{Path, PathBuf};
+
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use super::oracle::read_oracle;
 use crate::margin::{
-    AddOns, Basis, Buffer, Charge, Level, Liquidation, MarginRules, OracleRule, ShortOptions, StressedWeight,
-    Version, WrongWay,
+    AddOns, Basis, Buffer, Charge, Level, Liquidation, MarginRules, ShortOptions, StressedWeight, Version,
+    WrongWay,
 };
 use crate::market::{Asset, Market};
 use crate::portfolio::{Portfolio, STABLECOINS};
@@ -17,28 +20,34 @@ const MAX_HORIZON_DAYS: f64 = 366.0;
 /// Share of the buffer and weight of stressed observations in EMIR RTS 153/2013, article 28.
 const QUARTER: f64 = 0.25;
 
-/// Reads the `margin` mapping.
-pub(super) fn read_margin(m: &Mapping<'_>, market: Option<&Market>) -> Option<MarginRules> {
+/// Reads the `margin` mapping; a file that it names, relative to the folder, comes with it.
+pub(super) fn read_margin(
+    m: &Mapping<'_>,
+    market: Option<&Market>,
+    folder: &Path,
+) -> Option<(MarginRules, Option<PathBuf>)> {
     let version = read_version(m, market);
     let maintenance = m.required("maintenance", |at| at.mapping(read_level));
     let initial = m.required("initial", |at| at.mapping(read_level));
     let charge = read_charge(m);
     let floor = m.optional("floor", fraction);
     let haircuts = m.optional("haircuts", |at| by_asset(at, market?));
-    let add_ons = read_add_ons(m, market);
+    let add_ons = read_add_ons(m, market, folder);
     let mut by_asset = vec![0.0; market.map_or(0, |market| market.assets.len())];
     for (asset, haircut) in haircuts?.unwrap_or_default() {
         by_asset[asset] = haircut;
     }
-    Some(MarginRules {
+    let (add_ons, file) = add_ons?;
+    let rules = MarginRules {
         version: version?,
         maintenance: maintenance?,
         initial: initial?,
         charge: charge?,
         floor: floor?.unwrap_or(0.0),
         haircuts: by_asset,
-        add_ons: add_ons?,
-    })
+        add_ons,
+    };
+    Some((rules, file))
 }
 
 /// Checks that what the rules name is there: stresses and accounts.
@@ -68,11 +77,11 @@ pub(super) fn check_names(
     all
 }
 
-fn fraction(at: At<'_>) -> Option<f64> {
+pub(super) fn fraction(at: At<'_>) -> Option<f64> {
     at.number("a fraction in [0, 1]", |x| (0.0..=1.0).contains(&x))
 }
 
-fn multiple(at: At<'_>) -> Option<f64> {
+pub(super) fn multiple(at: At<'_>) -> Option<f64> {
     at.number("a number in [0, 100]", |x| (0.0..=100.0).contains(&x))
 }
 
@@ -130,7 +139,12 @@ fn read_charge(m: &Mapping<'_>) -> Option<Charge> {
     }
 }
 
-fn read_add_ons(m: &Mapping<'_>, market: Option<&Market>) -> Option<AddOns> {
+/// What is added to the model's risk, and a file that it names.
+fn read_add_ons(
+    m: &Mapping<'_>,
+    market: Option<&Market>,
+    folder: &Path,
+) -> Option<(AddOns, Option<PathBuf>)> {
     let short_options = m.optional("short_options", |at| {
         at.mapping(|m| {
             let notional = m.optional("notional", fraction);
@@ -151,34 +165,31 @@ fn read_add_ons(m: &Mapping<'_>, market: Option<&Market>) -> Option<AddOns> {
             Some([first?.unwrap_or(0.0), second?.unwrap_or(0.0)])
         })
     });
-    let oracle = m.optional("oracle", |at| {
-        every_asset_has(at, market, "oracle", |asset| asset.price_quality.is_some())?;
-        at.mapping(|m| {
-            let confidence = m.optional("confidence", multiple);
-            let deviations = m.optional("deviations", multiple);
-            Some(OracleRule {
-                confidence: confidence?.unwrap_or(1.0),
-                deviations: deviations?.unwrap_or(3.0),
-            })
-        })
-    });
+    let oracle = m.optional("oracle", |at| at.mapping(|m| read_oracle(m, market?, folder)));
     let procyclicality = m.optional("anti_procyclicality", |at| at.mapping(read_anti_procyclicality));
     let (stressed, lookback, buffer) = procyclicality?.unwrap_or_default();
-    Some(AddOns {
+    let (oracle, file) = oracle?.map_or((None, None), |(rule, file)| (Some(rule), file));
+    let add_ons = AddOns {
         short_options: short_options?,
         liquidation: liquidation?,
         basis: basis?,
         wrong_way: wrong_way?,
         stablecoins: stablecoins?,
-        oracle: oracle?,
+        oracle,
         stressed,
         lookback,
         buffer,
-    })
+    };
+    Some((add_ons, file))
 }
 
 /// A rule that needs a key of the market needs it of every asset: no charge is none by default.
-fn every_asset_has(at: At<'_>, market: Option<&Market>, key: &str, has: fn(&Asset) -> bool) -> Option<()> {
+pub(super) fn every_asset_has(
+    at: At<'_>,
+    market: Option<&Market>,
+    key: &str,
+    has: fn(&Asset) -> bool,
+) -> Option<()> {
     let without = market?.assets.iter().filter(|asset| !has(asset));
     let without: Vec<&str> = without.map(|asset| asset.name.as_str()).collect();
     if without.is_empty() {

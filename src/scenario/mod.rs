@@ -2,6 +2,7 @@
 
 mod device;
 mod margin;
+mod oracle;
 mod read;
 mod selection;
 mod stress;

@@ -66,7 +66,8 @@ fn read_scenario(
             name => market.asset_index(name).map(Some),
         })
     });
-    let margin = m.required("margin", |at| at.mapping(|m| read_margin(m, market.as_ref())));
+    let margin = m.required("margin", |at| at.mapping(|m| read_margin(m, market.as_ref(), folder)));
+    let (margin, quotes) = margin.map_or((None, None), |(margin, quotes)| (Some(margin), quotes));
     let mut replay_files = Vec::new();
     let stresses = m.optional("stresses", |at| {
         let market = market.as_ref()?;
@@ -103,6 +104,7 @@ fn read_scenario(
     replay_files.sort();
     replay_files.dedup();
     inputs.extend(replay_files);
+    inputs.extend(quotes);
     Some(Scenario {
         name: name?,
         market: market?,

@@ -6,7 +6,7 @@ use super::api::{
 use super::cube::{self, Key};
 use super::fault::field_fault;
 use crate::engine;
-use crate::instrument::{Instrument, UnitValue};
+use crate::instrument::{Instrument, Kind, UnitValue};
 use crate::portfolio::{
     self, Account, Builder, ENTRY_PRICE, IMPLIED_VOLATILITY, Portfolio, PositionRow, RowFault,
     is_entry_price, is_implied_volatility, is_quantity,
@@ -133,6 +133,44 @@ pub fn hold(scenario: &Scenario, name: &str, book: &Book, at: &str) -> Result<He
         units,
         carried,
     })
+}
+
+/// The account carried into the market of another case, or why it has no value there.
+pub fn carried(case: &Scenario, held: &Held) -> Result<Held, String> {
+    let market = &case.market;
+    let value = |instrument: &Instrument| {
+        UnitValue::new(market, instrument).map_err(|fault| format!("{}: {fault}", instrument.name))
+    };
+    // Cash that the base case made a holding comes anew below.
+    let own = held.instruments.len() - usize::from(case.reporting_asset.is_some());
+    let instruments = held.instruments[..own].to_vec();
+    let units = instruments.iter().map(value).collect::<Result<Vec<_>, _>>()?;
+    let portfolio = Portfolio { accounts: vec![held.account.clone()], instruments };
+    let mut portfolio = portfolio.carried(market, &held.units[..own], &units).into_owned();
+    if let Some(asset) = case.reporting_asset {
+        portfolio.hold_cash(asset);
+    }
+    let Portfolio { mut accounts, instruments } = portfolio;
+    let units = instruments.iter().map(value).collect::<Result<Vec<_>, _>>()?;
+    let carried = accounts.pop().expect("one account was put in");
+    let price = case.reporting_asset.map_or(1.0, |asset| market.assets[asset].spot);
+    Ok(Held {
+        account: held.account.clone(),
+        keys: instruments.iter().map(cube::key).collect(),
+        scale: engine::size(&carried, &units) / price,
+        instruments,
+        units,
+        carried,
+    })
+}
+
+/// A unit of an instrument as a row.
+pub fn row(instrument: &Instrument) -> Position {
+    let implied_volatility = match instrument.kind {
+        Kind::Option(terms) => terms.volatility_annual,
+        _ => None,
+    };
+    Position { instrument: instrument.name.clone(), quantity: 1.0, entry_price: None, implied_volatility }
 }
 
 fn position_row(row: &Position) -> PositionRow<'_> {

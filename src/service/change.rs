@@ -4,21 +4,42 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use jiff::Timestamp;
-
 use super::api::{Account, Event, MarketUpdateAnswer};
 use super::desk::Decide;
 use super::events::{self, Change};
+use super::history::{Old, Passing, What};
 use super::store::{self, KeptMarket};
 use super::version::{Entry, Making, Version};
 use super::{Cancel, Desk, DeskFault, lock, market, write};
 use crate::market::Market;
 use crate::scenario::Scenario;
 
+/// Accounts that change together with the market.
+#[derive(Default)]
+pub(super) struct Changed<'a> {
+    /// As they are now.
+    pub accounts: &'a [Account],
+    /// Those that are gone.
+    pub removed: &'a [&'a str],
+    /// As they were.
+    pub revised: Vec<&'a Account>,
+    /// Whether they take the place of all that there was.
+    pub is_other_book: bool,
+}
+
 impl Desk {
     /// Changes an account: margined, kept by the store, seen by readers, told. In this order, so that
     /// nobody sees what may be lost.
     pub(super) fn change(
+        &self,
+        name: &str,
+        cancel: &Cancel,
+        decide: Decide<'_>,
+    ) -> Result<Arc<Version>, DeskFault> {
+        self.steady(|| self.change_once(name, cancel, decide))
+    }
+
+    fn change_once(
         &self,
         name: &str,
         cancel: &Cancel,
@@ -52,14 +73,24 @@ impl Desk {
         let making = Making {
             number: before.number + 1,
             received: before.received,
-            scenario: before.scenario.clone(),
+            scenario: before.scenario().clone(),
             accounts,
-            before: None,
+            keeper: self.devices.keeper(),
+            before: Some(&before),
             limit: self.config.memory_limit,
         };
         let version = Version::new(making, &self.pools, cancel)?;
         let removed: Vec<&str> = if after.is_none() { vec![name] } else { Vec::new() };
-        self.swap(version, after.as_slice(), &removed)
+        let revised = entries.get(name).map(|entry| &entry.account);
+        self.swap(
+            version,
+            &Changed {
+                accounts: after.as_slice(),
+                removed: &removed,
+                revised: revised.into_iter().collect(),
+                ..Changed::default()
+            },
+        )
     }
 
     /// Keeps and publishes one account.
@@ -77,12 +108,17 @@ impl Desk {
             after: &entry.figures,
         });
         let told = self.numbered(&changes.collect::<Vec<_>>());
+        let revised = before.map(|before| &before.account);
+        let passing = lock(&self.history).passing(revised.map(What::account), self.now());
         self.store.commit(&store::Change {
             accounts: entry.iter().map(|entry| &entry.account).collect(),
             removed: if entry.is_none() { vec![name] } else { Vec::new() },
+            revised: revised.into_iter().collect(),
+            passing: Some(&passing),
             last_event: told.last().map_or(self.events.last(), |event| event.sequence),
             ..store::Change::default()
         })?;
+        self.pass(passing);
         match entry {
             Some(entry) => {
                 version.insert(entry);
@@ -116,13 +152,9 @@ impl Desk {
 
     /// Keeps and publishes a version, with accounts that changed together with it. Called with both
     /// locks held.
-    pub(super) fn swap(
-        &self,
-        version: Version,
-        changed: &[Account],
-        removed: &[&str],
-    ) -> Result<Arc<Version>, DeskFault> {
-        let (before, after) = (self.version().entries(), version.entries());
+    pub(super) fn swap(&self, version: Version, changed: &Changed<'_>) -> Result<Arc<Version>, DeskFault> {
+        let current = self.version();
+        let (before, after) = (current.entries(), version.entries());
         let changes = after.iter().map(|(name, after)| Change {
             account: &after.account,
             market_version: version.number,
@@ -130,37 +162,47 @@ impl Desk {
             after: &after.figures,
         });
         let told = self.numbered(&changes.collect::<Vec<_>>());
-        let numbers = market::numbers(&version.scenario.market);
-        let market = KeptMarket { received: version.received, numbers };
-        let dropped = self.outdated(version.number);
+        let numbers = market::numbers(&version.scenario().market);
+        let market = KeptMarket { received: version.received, numbers, pins: version.pins() };
+        let passing = {
+            let history = lock(&self.history);
+            let old = What::market(current.number, &market.numbers);
+            let added = changed.revised.iter().copied().map(What::account).chain([old]);
+            let mut passing = history.passing(added, self.now());
+            if changed.is_other_book {
+                // Revisions begin anew with the accounts that came.
+                let is_account = |(_, old): &(u64, &Old)| matches!(old.what, What::Account { .. });
+                let gone = history.all().filter(is_account).map(|(number, old)| (number, old.clone()));
+                passing.dropped.extend(gone);
+            }
+            passing
+        };
         self.store.commit(&store::Change {
-            accounts: changed.iter().collect(),
-            removed: removed.to_vec(),
+            accounts: changed.accounts.iter().collect(),
+            removed: changed.removed.to_vec(),
             market: Some((version.number, &market)),
-            dropped: dropped.clone(),
+            revised: changed.revised.clone(),
+            passing: Some(&passing),
             last_event: told.last().map_or(self.events.last(), |event| event.sequence),
             base: None,
         })?;
-        {
-            let mut kept = lock(&self.kept);
-            kept.insert(version.number, market);
-            dropped.iter().for_each(|version| drop(kept.remove(version)));
-        }
+        lock(&self.kept).insert(version.number, market.named(version.number));
+        self.pass(passing);
         let version = Arc::new(version);
         *write(&self.current) = Arc::clone(&version);
         self.events.publish(told);
         Ok(version)
     }
 
-    /// Versions that need no longer be kept once `next` is there.
-    fn outdated(&self, next: u64) -> Vec<u64> {
-        let kept = lock(&self.kept);
-        let now = self.now();
-        let successors = kept.values().skip(1).map(|kept| kept.received);
-        let pairs = kept.keys().zip(successors);
-        let age = |since: Timestamp| now.duration_since(since).as_secs_f64();
-        let is_outdated = |since: Timestamp| age(since) > self.config.versions_kept_for.as_secs_f64();
-        pairs.filter(|(v, since)| **v < next && is_outdated(*since)).map(|(version, _)| *version).collect()
+    /// Takes note of what is no longer current, and of what is no longer kept.
+    fn pass(&self, passing: Passing) {
+        let mut kept = lock(&self.kept);
+        for (_, old) in &passing.dropped {
+            if let What::Market { version } = old.what {
+                kept.remove(&version);
+            }
+        }
+        lock(&self.history).pass(passing);
     }
 
     fn numbered(&self, changes: &[Change<'_>]) -> Vec<Event> {
@@ -170,8 +212,8 @@ impl Desk {
     /// Puts other accounts and another market in the place of all that there is.
     pub(super) fn replace_all(
         &self,
-        accounts: Vec<Account>,
-        market: Market,
+        accounts: &[Account],
+        market: &Market,
         cancel: &Cancel,
     ) -> Result<MarketUpdateAnswer, DeskFault> {
         let start = Instant::now();
@@ -181,8 +223,9 @@ impl Desk {
         let making = Making {
             number: before.number + 1,
             received: self.now(),
-            scenario: Scenario { market, ..self.base.clone() },
-            accounts: accounts.clone(),
+            scenario: Scenario { market: market.clone(), ..self.base.clone() },
+            accounts: accounts.to_vec(),
+            keeper: self.devices.keeper(),
             before: Some(&before),
             limit: self.config.memory_limit,
         };
@@ -190,7 +233,8 @@ impl Desk {
         let (entries, after) = (before.entries(), version.entries());
         let removed: Vec<&str> =
             entries.keys().filter(|name| !after.contains_key(*name)).map(String::as_str).collect();
-        let version = self.swap(version, &accounts, &removed)?;
+        let changed = Changed { accounts, removed: &removed, is_other_book: true, ..Changed::default() };
+        let version = self.swap(version, &changed)?;
         Ok(self.updated(&version, &before, start))
     }
 }

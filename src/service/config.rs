@@ -24,8 +24,10 @@ pub struct Config {
     pub market_age_limit: Option<Duration>,
     /// Whether figures from a stale market are refused; else they are flagged.
     pub refuse_stale: bool,
-    /// How long a market version is kept after the next has come.
+    /// How long a market version, and a revision of an account, is kept after the next has come.
     pub versions_kept_for: Duration,
+    /// Most bytes, about, of those that are kept.
+    pub versions_limit: u64,
     /// Healths that warn, the highest first.
     pub warnings: Vec<f64>,
     /// Events kept for resumption.
@@ -48,6 +50,7 @@ impl Default for Config {
             market_age_limit: None,
             refuse_stale: false,
             versions_kept_for: Duration::from_secs(24 * 3600),
+            versions_limit: 1 << 30,
             warnings: vec![1.5, 1.2, 1.05],
             events_kept: 10_000,
             results: None,
@@ -105,13 +108,13 @@ fn read_config(m: &Mapping<'_>, folder: &Path) -> Option<Config> {
             Years::parse(text).filter(|y| y.get() > 0.0).map(|y| Duration::from_secs_f64(y.days() * 86_400.0))
         })
     };
+    let size = |at: At<'_>| at.parsed("a size such as 8GiB", |text| Bytes::parse(text).map(|bytes| bytes.0));
     let store = m.optional("store", path);
-    let memory_limit = m.optional("memory_limit", |at| {
-        at.parsed("a size such as 8GiB", |text| Bytes::parse(text).map(|bytes| bytes.0))
-    });
+    let memory_limit = m.optional("memory_limit", size);
     let age = m.optional("market_age_limit", duration);
     let stale = m.optional("stale_market", |at| at.one_of(&["flag", "refuse"]));
     let kept_for = m.optional("versions_kept_for", duration);
+    let versions_limit = m.optional("versions_limit", size);
     let warnings = m.optional("warnings", |at| {
         at.list(|at| at.number("a health above 0 and up to 100", |x| x > 0.0 && x <= 100.0))
     });
@@ -136,6 +139,7 @@ fn read_config(m: &Mapping<'_>, folder: &Path) -> Option<Config> {
         market_age_limit: age?,
         refuse_stale: stale? == Some(1),
         versions_kept_for: kept_for?.unwrap_or(default.versions_kept_for),
+        versions_limit: versions_limit?.unwrap_or(default.versions_limit),
         warnings,
         events_kept: events_kept?.map_or(default.events_kept, |n| n as usize),
         results: results?,

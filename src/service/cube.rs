@@ -4,21 +4,22 @@
 //! move or a new instrument costs a revaluation alone.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use jiff::Timestamp;
 
 use super::book::Held;
 use super::{DeskFault, read, write};
-use crate::engine::cpu::{CpuEngine, Factors, Leg, Netted, Pace, Slab};
-use crate::engine::{EngineFault, Job, Pilot, pilot_paths};
+use crate::engine::resident::{Asked, Keeper, Leg, Netted, Profits as AtHorizon, Resident, rows_bytes};
+use crate::engine::{DeviceReport, Driver, DriverTail, Job, KEPT_PATHS, Pace, Pilot, pilot_paths};
 use crate::instrument::{Instrument, Kind, UnitValue};
 use crate::margin::UnitTail;
 use crate::market::Market;
 use crate::portfolio::{Account, Holding, Portfolio};
-use crate::risk::{Bracket, TailCollector, TailEstimate, TailFault, TailPath, TailPaths};
+use crate::risk::{Bracket, Tail, TailCollector, TailEstimate, TailFault, TailPath, TailPaths};
 use crate::run;
-use crate::scenario::{Precision, Scenario};
+use crate::scenario::Scenario;
 use crate::units::Years;
 
 /// Accounts whose profits are kept at least: a what-if is one pass for them, hundreds for others.
@@ -38,10 +39,13 @@ pub fn key(instrument: &Instrument) -> Key {
 
 /// Profits of instruments on all paths of one market.
 pub struct Cube {
-    engine: CpuEngine,
+    keeper: Arc<dyn Keeper>,
     /// What was simulated.
     job: Job,
-    factors: Arc<Factors>,
+    /// Paths, and rows of instruments on them, where they were computed.
+    resident: Box<dyn Resident>,
+    /// Which simulation the paths are of.
+    simulation: u64,
     factors_bytes: u64,
     paths: u64,
     /// Instruments of accounts that expire on the way: they decide when paths are looked at.
@@ -53,27 +57,24 @@ pub struct Cube {
     /// another piece of work that waits for it.
     pub adding: Mutex<()>,
     limit: Option<u64>,
+    /// Bytes of the rows of the cube that the next revaluation makes beside this one.
+    next_bytes: u64,
 }
+
+static SIMULATIONS: AtomicU64 = AtomicU64::new(0);
 
 #[derive(Default)]
 struct Rows {
-    /// One place for each horizon.
-    places: HashMap<Key, Vec<Place>>,
+    /// One row for each horizon.
+    numbers: HashMap<Key, Vec<u32>>,
     bytes: u64,
 }
 
-/// Where a row is.
-#[derive(Clone)]
-struct Place {
-    slab: Arc<Slab>,
-    row: usize,
-}
-
 /// What an account nets, at every horizon and in order.
-pub struct Legs(Vec<Vec<(Place, f64)>>);
+pub struct Legs(Vec<Vec<Leg>>);
 
 /// An account's profits on all paths, one list a horizon.
-pub type Profits = Vec<Vec<f32>>;
+pub type Profits = Vec<AtHorizon>;
 
 impl Legs {
     /// Number of legs at one horizon.
@@ -83,9 +84,7 @@ impl Legs {
 
     /// The legs after the first ones, if those are `first`.
     pub fn after(&self, first: &Self) -> Option<Self> {
-        let same = |a: &(Place, f64), b: &(Place, f64)| {
-            Arc::ptr_eq(&a.0.slab, &b.0.slab) && a.0.row == b.0.row && a.1.to_bits() == b.1.to_bits()
-        };
+        let same = |a: &Leg, b: &Leg| a.row == b.row && a.quantity.to_bits() == b.quantity.to_bits();
         let rest = self.0.iter().zip(&first.0).map(|(all, first)| {
             let is_first = all.len() >= first.len() && all.iter().zip(first).all(|(a, b)| same(a, b));
             is_first.then(|| all[first.len()..].to_vec())
@@ -93,9 +92,8 @@ impl Legs {
         rest.collect::<Option<_>>().map(Self)
     }
 
-    fn at(&self, horizon: usize) -> Vec<Leg<'_>> {
-        let legs = self.0[horizon].iter();
-        legs.map(|(place, quantity)| Leg { slab: &place.slab, row: place.row, quantity: *quantity }).collect()
+    fn on<'a>(&'a self, base: Option<&'a Profits>, horizon: usize) -> Netted<'a> {
+        Netted { base: base.map(|base| &base[horizon]), legs: &self.0[horizon] }
     }
 }
 
@@ -116,8 +114,9 @@ pub fn expiries(instruments: &[Instrument]) -> BTreeSet<Timestamp> {
 }
 
 impl Cube {
-    /// Prices instruments on all paths. Factors are those of `before` where the paths are the same.
+    /// Prices instruments on all paths. The paths are those of `before` where they are the same.
     pub fn new(
+        keeper: &Arc<dyn Keeper>,
         scenario: &Scenario,
         instruments: &[Instrument],
         before: Option<&Self>,
@@ -125,12 +124,31 @@ impl Cube {
         pace: &dyn Pace,
     ) -> Result<Self, DeskFault> {
         let paths = scenario.simulation.paths;
-        let engine = CpuEngine::new(Precision::F32);
         let job = job(scenario, instruments, &vec![true; instruments.len()])?;
-        let factors_bytes = Factors::bytes(&job, paths);
+        let factors_bytes = keeper.factors_bytes(&job, paths);
+        // The next revaluation has the old cube and the new one side by side, and accounts in both.
+        let rows = rows_bytes(job.rows.len(), paths) + LEAST_KEPT * rows_bytes(job.horizons.len(), paths);
+        let needed = factors_bytes + 2 * rows;
+        let fitting = limit.map_or(0, |limit| (paths as f64 * limit as f64 / needed as f64) as u64);
+        let what = format!(
+            "the cube of all instruments and {paths} paths, twice while it is revalued, (some {fitting} paths would fit)"
+        );
+        check(limit, &what, needed)?;
+        let same = before.filter(|before| {
+            Arc::ptr_eq(&before.keeper, keeper) && before.job.simulates_like(&job) && before.paths == paths
+        });
+        let resident = match same {
+            Some(before) => before.resident.same_paths(),
+            None => keeper.simulate(&job, paths, pace)?,
+        };
+        let simulation = match same {
+            Some(before) => before.simulation,
+            None => SIMULATIONS.fetch_add(1, Ordering::Relaxed),
+        };
         let mut cube = Self {
-            engine,
-            factors: Arc::new(Factors::default()),
+            keeper: Arc::clone(keeper),
+            resident,
+            simulation,
             factors_bytes,
             paths,
             pins: pins(scenario, instruments),
@@ -138,21 +156,11 @@ impl Cube {
             asset_tails: Vec::new(),
             adding: Mutex::default(),
             limit,
+            next_bytes: rows_bytes(job.rows.len(), paths),
             job,
         };
-        // The next revaluation has the old cube and the new one side by side, and accounts in both.
-        let rows = Slab::bytes(cube.job.rows.len(), paths) + LEAST_KEPT * cube.profits_bytes();
-        cube.check(
-            "the cube of all instruments and paths, twice while it is revalued",
-            factors_bytes + 2 * rows,
-        )?;
-        let same = before.filter(|before| before.job.simulates_like(&cube.job));
-        cube.factors = match same {
-            Some(before) => Arc::clone(&before.factors),
-            None => Arc::new(engine.factors(&cube.job, paths, pace).ok_or(DeskFault::Cancelled)?),
-        };
         cube.add(&cube.job, instruments, pace)?;
-        // The rows are in their slab.
+        // The rows are where the paths are.
         cube.job.rows = Vec::new();
         cube.job.curves = Vec::new();
         cube.asset_tails = match same {
@@ -162,9 +170,14 @@ impl Cube {
         Ok(cube)
     }
 
+    /// What it is kept on.
+    pub fn device(&self) -> DeviceReport {
+        self.keeper.device()
+    }
+
     /// Whether another cube has the same paths.
     pub fn has_paths_of(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.factors, &other.factors)
+        self.simulation == other.simulation
     }
 
     /// Instruments of accounts that expire on the way.
@@ -183,7 +196,7 @@ impl Cube {
         if self.has_all(held) {
             return Ok(true);
         }
-        let is_missing = |instrument: &&Instrument| !read(&self.rows).places.contains_key(&key(instrument));
+        let is_missing = |instrument: &&Instrument| !read(&self.rows).numbers.contains_key(&key(instrument));
         let mut all: Vec<Instrument> = held.instruments.iter().filter(is_missing).cloned().collect();
         let mut wanted = vec![true; all.len()];
         all.extend_from_slice(&self.pins);
@@ -192,8 +205,9 @@ impl Cube {
         if !job.simulates_like(&self.job) {
             return Ok(false);
         }
-        let more = Slab::bytes(job.rows.len(), self.paths);
-        self.check("the cube with further instruments", self.bytes() + more)?;
+        let more = rows_bytes(job.rows.len(), self.paths);
+        let bytes = self.bytes() + self.next_bytes + more;
+        check(self.limit, "the cube with further instruments, beside the next one", bytes)?;
         self.add(&job, &all, pace)?;
         Ok(true)
     }
@@ -201,11 +215,11 @@ impl Cube {
     /// What an account nets; `None` where the cube lacks an instrument.
     pub fn legs(&self, held: &Held) -> Option<Legs> {
         let rows = read(&self.rows);
-        let places: Vec<Option<&Vec<Place>>> = held.keys.iter().map(|key| rows.places.get(key)).collect();
+        let numbers: Vec<Option<&Vec<u32>>> = held.keys.iter().map(|key| rows.numbers.get(key)).collect();
         let at = |horizon: usize| {
             let leg = |holding: &Holding| {
-                let places = places[holding.instrument as usize]?;
-                Some((places[horizon].clone(), holding.quantity))
+                let numbers = numbers[holding.instrument as usize]?;
+                Some(Leg { row: numbers[horizon], quantity: holding.quantity })
             };
             held.carried.holdings.iter().map(leg).collect::<Option<Vec<_>>>()
         };
@@ -219,12 +233,17 @@ impl Cube {
 
     /// Bytes of one account's profits.
     pub fn profits_bytes(&self) -> u64 {
-        Slab::bytes(self.job.horizons.len(), self.paths)
+        rows_bytes(self.job.horizons.len(), self.paths)
+    }
+
+    /// Leaves so many bytes to others.
+    pub fn leave(&mut self, bytes: u64) {
+        self.limit = self.limit.map(|limit| limit.saturating_sub(bytes));
     }
 
     /// Instruments that are priced.
     pub fn instruments(&self) -> usize {
-        read(&self.rows).places.len()
+        read(&self.rows).numbers.len()
     }
 
     /// Profits of an account on all paths: `base`, and legs on top of it.
@@ -234,10 +253,7 @@ impl Cube {
         legs: &Legs,
         pace: &dyn Pace,
     ) -> Result<Profits, DeskFault> {
-        let at = |horizon: usize| {
-            let legs = legs.at(horizon);
-            self.engine.netted(&self.netted(base, &legs, horizon), pace).ok_or(DeskFault::Cancelled)
-        };
+        let at = |horizon: usize| Ok(self.resident.profits(&legs.on(base, horizon), pace)?);
         (0..self.job.horizons.len()).map(at).collect()
     }
 
@@ -250,11 +266,42 @@ impl Cube {
         pace: &dyn Pace,
     ) -> Result<Vec<TailEstimate>, DeskFault> {
         let look = |widening: f64| self.look(base, legs, scale, widening, pace);
-        let first = look(1.0)?;
-        let (results, _) = run::repair(first.len(), first, |_, widening| look(widening))?;
-        let estimates: Result<Vec<TailEstimate>, TailFault> = results.into_iter().collect();
-        let estimates = estimates.map_err(|fault| EngineFault::Device(run::unrepaired(fault)))?;
-        Ok(estimates.into_iter().map(|estimate| run::without_rounding(estimate, scale)).collect())
+        finished(look(1.0)?, scale, look)
+    }
+
+    /// Figures of several accounts at every level, and profits of the first `kept` of them: one pass
+    /// over the cube for all.
+    pub fn margined(
+        &self,
+        accounts: &[(&Legs, f64)],
+        kept: usize,
+        pace: &dyn Pace,
+    ) -> Result<Vec<(Vec<TailEstimate>, Option<Profits>)>, DeskFault> {
+        let levels = self.job.levels.len();
+        let mut found = vec![vec![Err(TailFault::OutsideBracket); levels]; accounts.len()];
+        let mut profits: Vec<Profits> = (0..accounts.len().min(kept)).map(|_| Vec::new()).collect();
+        for horizon in 0..self.job.horizons.len() {
+            let asked = accounts.iter().enumerate().map(|(index, (legs, scale))| {
+                let netted = legs.on(None, horizon);
+                let brackets = self.brackets(&netted, horizon, *scale, 1.0)?;
+                Ok(Asked { netted, brackets, is_kept: index < kept })
+            });
+            let asked = asked.collect::<Result<Vec<_>, DeskFault>>()?;
+            let answered = self.resident.tails_of(&asked, pace)?;
+            for (index, ((tails, own), asked)) in answered.into_iter().zip(&asked).enumerate() {
+                self.estimate(horizon, &asked.brackets, &tails, &mut found[index]);
+                if let Some(own) = own {
+                    profits[index].push(own);
+                }
+            }
+        }
+        let mut profits = profits.into_iter().map(Some).chain(std::iter::repeat_with(|| None));
+        let accounts = accounts.iter().zip(found);
+        let finished = accounts.map(|((legs, scale), first)| {
+            let look = |widening| self.look(None, legs, *scale, widening, pace);
+            Ok((finished(first, *scale, look)?, profits.next().flatten()))
+        });
+        finished.collect()
     }
 
     fn look(
@@ -267,26 +314,49 @@ impl Cube {
     ) -> Result<Vec<Result<TailEstimate, TailFault>>, DeskFault> {
         let mut results = vec![Err(TailFault::OutsideBracket); self.job.levels.len()];
         for horizon in 0..self.job.horizons.len() {
-            let legs = legs.at(horizon);
-            let account = self.netted(base, &legs, horizon);
-            let levels: Vec<usize> =
-                (0..results.len()).filter(|&level| self.job.levels[level].horizon == horizon).collect();
-            let confidence = |level: usize| self.job.levels[level].confidence;
-            let pilot = |level: usize| pilot_paths(confidence(level), self.paths);
-            let most = levels.iter().map(|&level| pilot(level)).max().unwrap_or(0);
-            let losses = self.engine.first_losses(&account, most);
-            let bracket = |&level: &usize| {
-                let mut first = losses[..pilot(level)].to_vec();
-                let n = first.len();
-                Bracket::new(&mut first, n, confidence(level), widening, scale)
-            };
-            let brackets: Vec<Bracket> = levels.iter().map(bracket).collect();
-            let tails = self.engine.netted_tails(&account, &brackets, pace).ok_or(DeskFault::Cancelled)?;
-            for ((&level, bracket), tail) in levels.iter().zip(&brackets).zip(&tails) {
-                results[level] = tail.estimate(bracket, confidence(level), self.paths);
-            }
+            let account = legs.on(base, horizon);
+            let brackets = self.brackets(&account, horizon, scale, widening)?;
+            let tails = self.resident.tails(&account, &brackets, pace)?;
+            self.estimate(horizon, &brackets, &tails, &mut results);
         }
         Ok(results)
+    }
+
+    /// Levels at a horizon.
+    fn levels_at(&self, horizon: usize) -> impl Iterator<Item = usize> + '_ {
+        (0..self.job.levels.len()).filter(move |&level| self.job.levels[level].horizon == horizon)
+    }
+
+    /// Brackets of an account at the levels of a horizon, from its first paths.
+    fn brackets(
+        &self,
+        account: &Netted<'_>,
+        horizon: usize,
+        scale: f64,
+        widening: f64,
+    ) -> Result<Vec<Bracket>, DeskFault> {
+        let confidence = |level: usize| self.job.levels[level].confidence;
+        let pilot = |level: usize| pilot_paths(confidence(level), self.paths);
+        let most = self.levels_at(horizon).map(pilot).max().unwrap_or(0);
+        let losses = self.resident.first_losses(account, most)?;
+        let bracket = |level: usize| {
+            let mut first = losses[..pilot(level)].to_vec();
+            let n = first.len();
+            Bracket::new(&mut first, n, confidence(level), widening, scale)
+        };
+        Ok(self.levels_at(horizon).map(bracket).collect())
+    }
+
+    fn estimate(
+        &self,
+        horizon: usize,
+        brackets: &[Bracket],
+        tails: &[Tail],
+        results: &mut [Result<TailEstimate, TailFault>],
+    ) {
+        for ((level, bracket), tail) in self.levels_at(horizon).zip(brackets).zip(tails) {
+            results[level] = tail.estimate(bracket, self.job.levels[level].confidence, self.paths);
+        }
     }
 
     /// The paths of an account's tails, one for each level; from its profits.
@@ -294,7 +364,7 @@ impl Cube {
         let of = |level: &crate::engine::TailLevel| {
             let mass = self.paths as f64 * level.confidence.tail();
             let mut collector = TailCollector::new(mass, f64::NEG_INFINITY);
-            for (path, profit) in profits[level.horizon][..self.paths as usize].iter().enumerate() {
+            for (path, profit) in profits[level.horizon].read()?[..self.paths as usize].iter().enumerate() {
                 let loss = -f64::from(*profit);
                 if loss >= collector.floor() {
                     collector.push(TailPath { path: path as u64, loss });
@@ -307,51 +377,92 @@ impl Cube {
     }
 
     /// Losses on all paths at a level's horizon.
-    pub fn losses<'a>(&self, profits: &'a Profits, level: usize) -> impl Iterator<Item = f32> + 'a {
-        let horizon = self.job.levels[level].horizon;
-        profits[horizon][..self.paths as usize].iter().map(|profit| -*profit)
+    pub fn losses(&self, profits: &Profits, level: usize) -> Result<Vec<f32>, DeskFault> {
+        let profits = profits[self.job.levels[level].horizon].read()?;
+        Ok(profits[..self.paths as usize].iter().map(|profit| -*profit).collect())
+    }
+
+    /// The asset that costs an account most in its tail at the maintenance level, from its first paths.
+    /// `own` are its profits, where they are kept.
+    pub fn driver(
+        &self,
+        legs: &Legs,
+        held: &Held,
+        own: Option<&Profits>,
+    ) -> Result<Option<Driver>, DeskFault> {
+        let level = self.job.levels[0];
+        let Some(observation) = self.job.horizon_observation(level.horizon) else { return Ok(None) };
+        let count = self.paths.min(KEPT_PATHS) as usize;
+        let netted = match own {
+            Some(own) => Netted { base: Some(&own[level.horizon]), legs: &[] },
+            None => legs.on(None, level.horizon),
+        };
+        let losses = self.resident.first_losses(&netted, count)?;
+        let tail = DriverTail { losses: &losses, confidence: level.confidence };
+        let paths = tail.paths();
+        // Paths of the tail come in their order.
+        let of = |values: &[f32], path: usize| paths.binary_search(&path).map(|index| values[index]);
+        let holdings = held.carried.holdings.iter().zip(&legs.0[level.horizon]).map(|(holding, leg)| {
+            let asset = held.instruments[holding.instrument as usize].asset;
+            Ok((asset, leg.quantity, self.resident.row_on(leg.row, &paths)?))
+        });
+        let holdings = holdings.collect::<Result<Vec<_>, DeskFault>>()?;
+        let holdings = holdings.iter().map(|(asset, quantity, profits)| {
+            (*asset, *quantity, |path| of(profits, path).unwrap_or(f32::NAN))
+        });
+        let returns =
+            (0..self.job.assets).map(|asset| Ok(self.resident.log_returns_on(observation, asset, &paths)?));
+        let returns = returns.collect::<Result<Vec<_>, DeskFault>>()?;
+        let log_return = |asset: usize, path| of(&returns[asset], path).ok();
+        Ok(tail.driver(self.job.assets, holdings, log_return, held.scale))
     }
 
     /// Mean profit of one unit of an account's only leg over some paths at a level.
-    pub fn mean_profit(&self, legs: &Legs, level: usize, paths: &[u32]) -> f64 {
-        let horizon = self.job.levels[level].horizon;
-        let legs = legs.at(horizon);
-        let profit = |&path: &u32| f64::from(legs[0].slab.at(legs[0].row, path as usize));
-        paths.iter().map(profit).sum::<f64>() / paths.len().max(1) as f64
-    }
-
-    fn netted<'a>(&self, base: Option<&'a Profits>, legs: &'a [Leg<'a>], horizon: usize) -> Netted<'a> {
-        Netted { base: base.map(|base| base[horizon].as_slice()), legs, paths: self.paths }
+    pub fn mean_profit(&self, legs: &Legs, level: usize, paths: &[usize]) -> Result<f64, DeskFault> {
+        let leg = &legs.0[self.job.levels[level].horizon][0];
+        let profits = self.resident.row_on(leg.row, paths)?;
+        Ok(profits.iter().map(|profit| f64::from(*profit)).sum::<f64>() / paths.len().max(1) as f64)
     }
 
     fn has_all(&self, held: &Held) -> bool {
         let rows = read(&self.rows);
-        held.keys.iter().all(|key| rows.places.contains_key(key))
+        held.keys.iter().all(|key| rows.numbers.contains_key(key))
     }
 
     /// Prices the job's rows; its only account holds each instrument of `all` that is wanted.
     fn add(&self, job: &Job, all: &[Instrument], pace: &dyn Pace) -> Result<(), DeskFault> {
-        let slab = Arc::new(self.engine.slab(job, &self.factors, pace).ok_or(DeskFault::Cancelled)?);
+        let first = self.resident.add(job, pace)?;
         let mut rows = write(&self.rows);
-        rows.bytes += Slab::bytes(slab.rows(), self.paths);
+        rows.bytes += rows_bytes(job.rows.len(), self.paths);
         for netting in &job.netting {
             for &row in &netting.row {
                 let instrument = &all[job.rows[row as usize].instrument as usize];
-                let place = Place { slab: Arc::clone(&slab), row: row as usize };
-                rows.places.entry(key(instrument)).or_default().push(place);
+                rows.numbers.entry(key(instrument)).or_default().push(first + row);
             }
         }
         Ok(())
     }
+}
 
-    fn check(&self, what: &str, needed: u64) -> Result<(), DeskFault> {
-        match self.limit {
-            Some(allowed) if needed > allowed => {
-                Err(DeskFault::TooLarge { what: what.to_owned(), needed, allowed })
-            }
-            _ => Ok(()),
+fn check(limit: Option<u64>, what: &str, needed: u64) -> Result<(), DeskFault> {
+    match limit {
+        Some(allowed) if needed > allowed => {
+            Err(DeskFault::TooLarge { what: what.to_owned(), needed, allowed })
         }
+        _ => Ok(()),
     }
+}
+
+/// The figures of one account, after `look`s with wider brackets where a first one missed.
+fn finished(
+    first: Vec<Result<TailEstimate, TailFault>>,
+    scale: f64,
+    look: impl Fn(f64) -> Result<Vec<Result<TailEstimate, TailFault>>, DeskFault>,
+) -> Result<Vec<TailEstimate>, DeskFault> {
+    let (results, _) = run::repair(first.len(), first, |_, widening| look(widening))?;
+    let estimates: Result<Vec<TailEstimate>, TailFault> = results.into_iter().collect();
+    let estimates = estimates.map_err(|fault| DeskFault::Engine(run::unrepaired(fault)))?;
+    Ok(estimates.into_iter().map(|estimate| run::without_rounding(estimate, scale)).collect())
 }
 
 /// Tails of one dollar of each asset at each level, from the first paths.

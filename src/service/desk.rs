@@ -12,33 +12,41 @@ use jiff::Timestamp;
 use tokio::sync::broadcast;
 
 use super::api::{
-    Account, AccountLine, AccountList, Book, Event, EventPage, MAX_ORDERS, MarginAnswer, MarketAnswer,
-    MarketStamp, MarketUpdate, MarketUpdateAnswer, MarketVersion, MarketVersions, Patch, Position, Status,
+    Account, AccountLine, AccountList, Book, Event, EventPage, Figures, MAX_ORDERS, MarginAnswer,
+    MarketAnswer, MarketStamp, MarketUpdate, MarketUpdateAnswer, MarketVersion, MarketVersions, Patch,
+    Position, Status,
 };
 use super::book;
+use super::change::Changed;
 use super::config::{Config, Served};
+use super::device::{self, Devices};
 use super::events::{self, Events};
 use super::fault::{field_fault, none};
+use super::history::{History, Passing};
 use super::pools::Pools;
 use super::store::{self, KeptMarket, Store};
 use super::version::{Entry, Making, Version};
 use super::{Cancel, DeskFault, lock, market, read};
 use crate::engine::Engine;
-use crate::engine::cpu::CpuEngine;
+use crate::engine::cpu::{CpuEngine, CpuKeeper};
+use crate::engine::resident::Keeper;
 use crate::portfolio::Portfolio;
-use crate::scenario::{Precision, Scenario};
+use crate::report::DriverResult;
+use crate::scenario::{DeviceChoice, Precision, Scenario, Simulation};
 
 /// The desk.
 pub struct Desk {
     pub(super) config: Config,
     pub(super) pools: Pools,
+    pub(super) devices: Devices,
     clock: Clock,
     /// The scenario in the market of its file, on which market versions rest.
     pub(super) base: Scenario,
-    device: String,
     pub(super) current: RwLock<Arc<Version>>,
     /// Markets that are kept.
-    pub(super) kept: Mutex<BTreeMap<u64, KeptMarket>>,
+    pub(super) kept: Mutex<BTreeMap<u64, MarketVersion>>,
+    /// What is no longer current and still kept.
+    pub(super) history: Mutex<History>,
     pub(super) store: Store,
     pub(super) events: Events,
     /// Held while the market changes; taken before `changing`.
@@ -62,23 +70,33 @@ impl Desk {
 
     /// Opens a desk with its own clock.
     pub fn open_at(served: Served, clock: Clock) -> Result<Self, DeskFault> {
+        Self::open_on(served, Arc::new(CpuKeeper::new("")), clock)
+    }
+
+    /// Opens a desk whose cube is kept on a device.
+    pub fn open_on(served: Served, keeper: Arc<dyn Keeper>, clock: Clock) -> Result<Self, DeskFault> {
         let Served { scenario, accounts, config } = served;
         check_scenario(&scenario)?;
-        let base = Scenario { portfolio: Portfolio::default(), stresses: Vec::new(), ..scenario };
+        let base = base_of(scenario);
         let (store, mut contents) = Store::open(config.store.as_deref())?;
         let is_new = contents.base.is_none();
         let hash = hash(&base);
         let last = contents.markets.keys().next_back().copied().unwrap_or(0);
         // Versions that rest on another scenario cannot be explained by this one.
-        let mut dropped = Vec::new();
-        let (number, kept, is_kept) = match contents.markets.get(&last) {
-            Some(kept) if contents.base.as_deref() == Some(&hash) => (last, kept.clone(), true),
-            _ => {
-                dropped.extend(std::mem::take(&mut contents.markets).into_keys());
-                let numbers = market::numbers(&base.market);
-                (last + 1, KeptMarket { received: clock(), numbers }, false)
-            }
-        };
+        let is_same = contents.base.as_deref() == Some(&hash);
+        let kept = if is_same { store.market(last)? } else { None };
+        let is_kept = kept.is_some();
+        let mut passing = Passing::default();
+        if !is_kept {
+            let markets = std::mem::take(&mut contents.markets).into_keys();
+            passing.dropped = markets.map(|version| contents.history.dropped_market(version)).collect();
+        }
+        let number = if is_kept { last } else { last + 1 };
+        let mut kept = kept.unwrap_or_else(|| KeptMarket {
+            received: clock(),
+            numbers: market::numbers(&base.market),
+            pins: Vec::new(),
+        });
         let market = market::restored(&base.market, &kept.numbers).map_err(DeskFault::Invalid)?;
         let accounts = if is_new { accounts } else { contents.accounts.into_values().collect() };
         let pools = Pools::new()?;
@@ -87,35 +105,40 @@ impl Desk {
             received: kept.received,
             scenario: Scenario { market, ..base.clone() },
             accounts,
+            keeper: Arc::clone(&keeper),
             before: None,
             limit: config.memory_limit,
         };
         let version = Version::new(making, &pools, &Cancel::default())?;
         let entries = version.entries();
+        kept.pins = version.pins();
         let change = store::Change {
             accounts: if is_new {
                 entries.values().map(|entry| &entry.account).collect()
             } else {
                 Vec::new()
             },
-            market: (!is_kept).then_some((number, &kept)),
-            dropped,
+            market: Some((number, &kept)),
+            passing: Some(&passing),
             last_event: contents.last_event,
             base: Some(&hash),
             ..store::Change::default()
         };
         store.commit(&change)?;
-        contents.markets.insert(number, kept);
-        let device = CpuEngine::new(Precision::F32).device();
+        contents.markets.insert(number, kept.named(number));
+        let mut history = contents.history;
+        history.set_limits(config.versions_kept_for, config.versions_limit);
+        history.pass(passing);
         Ok(Self {
             events: Events::new(contents.last_event, config.events_kept),
-            device: format!("{} {} ({})", device.engine, device.detail, device.name),
+            devices: Devices::new(keeper),
             config,
             pools,
             clock,
             base,
             current: RwLock::new(Arc::new(version)),
             kept: Mutex::new(contents.markets),
+            history: Mutex::new(history),
             store,
             revaluing: Mutex::default(),
             changing: Mutex::default(),
@@ -134,7 +157,7 @@ impl Desk {
         entries.sort_by(|a, b| events::need(&a.figures).total_cmp(&events::need(&b.figures)));
         AccountList {
             market: self.stamp(&version),
-            currency: version.scenario.reporting_currency().to_owned(),
+            currency: version.scenario().reporting_currency().to_owned(),
             accounts: entries.iter().map(|entry| line(entry)).collect(),
         }
     }
@@ -147,11 +170,14 @@ impl Desk {
     /// Creates an account.
     pub fn create(&self, name: &str, book: Book, cancel: &Cancel) -> Result<MarginAnswer, DeskFault> {
         check_account(name, &book)?;
-        let account = Account { account: name.to_owned(), revision: 1, book };
-        self.prepare(&account.book.positions, cancel);
+        self.prepare(&book.positions, cancel);
         self.answered(name, cancel, &|before| match before {
             Some(_) => Err(DeskFault::Exists(name.to_owned())),
-            None => Ok(Some(account.clone())),
+            None => {
+                // A revision is never given twice while what had it is kept.
+                let revision = 1 + lock(&self.history).revisions(name).map(|(n, _)| n).max().unwrap_or(0);
+                Ok(Some(Account { account: name.to_owned(), revision, book: book.clone() }))
+            }
         })
     }
 
@@ -196,16 +222,16 @@ impl Desk {
         })
     }
 
-    /// Removes an account.
-    pub fn remove(&self, name: &str) -> Result<(), DeskFault> {
-        let gone = |before: Option<&Entry>| expected(before, name, None).map(|_| None);
+    /// Removes an account. `revision` is the one that it must have, if any.
+    pub fn remove(&self, name: &str, revision: Option<u64>) -> Result<(), DeskFault> {
+        let gone = |before: Option<&Entry>| expected(before, name, revision).map(|_| None);
         self.change(name, &Cancel::default(), &gone).map(|_| ())
     }
 
     /// The market that answers are made from.
     pub fn market(&self) -> MarketAnswer {
         let version = self.version();
-        MarketAnswer { market: self.stamp(&version), numbers: market::numbers(&version.scenario.market) }
+        MarketAnswer { market: self.stamp(&version), numbers: market::numbers(&version.scenario().market) }
     }
 
     /// A market that is kept.
@@ -217,13 +243,8 @@ impl Desk {
 
     /// Markets that are kept.
     pub fn market_versions(&self) -> MarketVersions {
-        let of = |(version, kept): (&u64, &KeptMarket)| MarketVersion {
-            version: *version,
-            as_of: kept.numbers.as_of,
-            received: kept.received,
-            source: kept.numbers.source.clone().unwrap_or_default(),
-        };
-        MarketVersions { current: self.version().number, versions: lock(&self.kept).iter().map(of).collect() }
+        let versions = lock(&self.kept).values().cloned().collect();
+        MarketVersions { current: self.version().number, versions }
     }
 
     /// Revalues everything in a new market, and answers from it from then on. Other questions and
@@ -233,15 +254,20 @@ impl Desk {
         update: &MarketUpdate,
         cancel: &Cancel,
     ) -> Result<MarketUpdateAnswer, DeskFault> {
+        self.steady(|| self.update_once(update, cancel))
+    }
+
+    fn update_once(&self, update: &MarketUpdate, cancel: &Cancel) -> Result<MarketUpdateAnswer, DeskFault> {
         let start = Instant::now();
         let _revaluing = lock(&self.revaluing);
         let before = self.version();
-        let market = market::updated(&before.scenario.market, update).map_err(DeskFault::Invalid)?;
+        let market = market::updated(&before.scenario().market, update).map_err(DeskFault::Invalid)?;
         let making = |accounts: &BTreeMap<String, Arc<Entry>>| Making {
             number: before.number + 1,
             received: (self.clock)(),
             scenario: Scenario { market: market.clone(), ..self.base.clone() },
             accounts: accounts.values().map(|entry| entry.account.clone()).collect(),
+            keeper: self.devices.keeper(),
             before: Some(&before),
             limit: self.config.memory_limit,
         };
@@ -252,7 +278,7 @@ impl Desk {
         if !self.catch_up(&version, &margined, &now, cancel)? {
             version = Version::new(making(&now), &self.pools, cancel)?;
         }
-        let version = self.swap(version, &[], &[])?;
+        let version = self.swap(version, &Changed::default())?;
         Ok(self.updated(&version, &before, start))
     }
 
@@ -260,9 +286,9 @@ impl Desk {
     pub(super) fn updated(&self, version: &Version, before: &Version, start: Instant) -> MarketUpdateAnswer {
         MarketUpdateAnswer {
             market: self.stamp(version),
-            instruments: version.cube.instruments() as u64,
+            instruments: version.cube().instruments() as u64,
             accounts: version.len() as u64,
-            is_simulated: !version.cube.has_paths_of(&before.cube),
+            is_simulated: !version.cube().has_paths_of(before.cube()),
             elapsed_seconds: start.elapsed().as_secs_f64(),
         }
     }
@@ -281,15 +307,21 @@ impl Desk {
     pub fn status(&self) -> Status {
         let version = self.version();
         let market = self.stamp(&version);
+        let device = self.devices.status();
         Status {
-            is_ready: !(self.config.refuse_stale && market.is_stale),
+            is_ready: !(self.config.refuse_stale && market.is_stale) && device.fault.is_none(),
             market,
-            device: self.device.clone(),
-            paths: version.scenario.simulation.paths,
+            device: version.device(),
+            engine: device.report.engine,
+            device_fault: device.fault,
+            device_given_up: device.given_up,
+            device_fallbacks: device.fallbacks,
+            paths: version.scenario().simulation.paths,
             accounts: version.len() as u64,
-            instruments: version.cube.instruments() as u64,
+            instruments: version.cube().instruments() as u64,
             cube_age_seconds: version.made.elapsed().as_secs_f64(),
-            cube_bytes: version.cube.bytes(),
+            cube_bytes: version.cube_bytes(),
+            reserve_bytes: device.reserve_bytes,
             losses_bytes: version.profits_bytes(),
             memory_limit_bytes: self.config.memory_limit,
             last_event: self.events.last(),
@@ -300,10 +332,6 @@ impl Desk {
 
     pub(super) fn now(&self) -> Timestamp {
         (self.clock)()
-    }
-
-    pub(super) fn device(&self) -> String {
-        self.device.clone()
     }
 
     pub(super) fn version(&self) -> Arc<Version> {
@@ -324,12 +352,13 @@ impl Desk {
     }
 
     pub(super) fn kept_market(&self, version: u64) -> Result<KeptMarket, DeskFault> {
-        let kept = lock(&self.kept).get(&version).cloned();
-        kept.ok_or_else(|| DeskFault::NotFound { what: "market version", name: version.to_string() })
+        let missing = || DeskFault::NotFound { what: "market version", name: version.to_string() };
+        let is_kept = lock(&self.kept).contains_key(&version);
+        if is_kept { self.store.market(version)?.ok_or_else(missing) } else { Err(missing()) }
     }
 
     pub(super) fn stamp(&self, version: &Version) -> MarketStamp {
-        self.stamped(version.number, version.scenario.market.as_of, version.received)
+        self.stamped(version.number, version.scenario().market.as_of, version.received)
     }
 
     pub(super) fn stamped(&self, version: u64, as_of: Timestamp, received: Timestamp) -> MarketStamp {
@@ -340,16 +369,24 @@ impl Desk {
     }
 
     pub(super) fn answer(&self, version: &Version, entry: &Entry) -> MarginAnswer {
+        let worst_driver = version.driver(entry).map(|driver| DriverResult::new(version.scenario(), &driver));
+        let answer = self.answer_of(&entry.account, entry.figures.clone(), self.stamp(version));
+        MarginAnswer { worst_driver, device: version.device(), ..answer }
+    }
+
+    pub(super) fn answer_of(&self, account: &Account, figures: Figures, market: MarketStamp) -> MarginAnswer {
         MarginAnswer {
-            account: entry.account.account.clone(),
-            revision: entry.account.revision,
-            description: entry.account.book.description.clone(),
-            currency: version.scenario.reporting_currency().to_owned(),
-            market: self.stamp(version),
-            paths: version.scenario.simulation.paths,
-            seed: version.scenario.simulation.seed,
-            device: self.device(),
-            figures: entry.figures.clone(),
+            account: account.account.clone(),
+            revision: account.revision,
+            description: account.book.description.clone(),
+            currency: self.base.reporting_currency().to_owned(),
+            market,
+            paths: self.base.simulation.paths,
+            seed: self.base.simulation.seed,
+            // What is not answered from a cube is computed on the CPU.
+            device: device::named(&CpuEngine::new(Precision::F32).device()),
+            figures,
+            worst_driver: None,
             attribution: None,
             worst_paths: None,
         }
@@ -360,7 +397,7 @@ impl Desk {
     fn prepare(&self, rows: &[Position], cancel: &Cancel) {
         let version = self.version();
         let book = Book { positions: rows.to_vec(), ..Book::default() };
-        if let Ok(held) = book::hold(&version.scenario, "", &book, "") {
+        if let Ok(held) = book::hold(version.scenario(), "", &book, "") {
             let _ = version.ensure(&held, &self.pools, cancel);
         }
     }
@@ -413,15 +450,23 @@ fn check_scenario(scenario: &Scenario) -> Result<(), DeskFault> {
     if scenario.simulation.precision != Precision::F32 {
         faults.push(field_fault("simulation.precision", "f64", "f32"));
     }
-    if scenario.margin.add_ons.cases() != [None, None] {
-        let expected = "rules that look at no stress: a service has the base case alone";
-        faults.push(field_fault("margin", "rules that look at a stress", expected));
-    }
     none(faults)
 }
 
-/// What market versions rest on: the market of the scenario's file, its simulation and margin rules.
+/// The scenario without accounts, and with those stresses alone that the margin rules look at.
+fn base_of(scenario: Scenario) -> Scenario {
+    let mut base = Scenario { portfolio: Portfolio::default(), ..scenario };
+    let named = base.margin.add_ons.cases();
+    base.stresses.retain(|stress| named.contains(&Some(stress.name.as_str())));
+    base
+}
+
+/// What market versions rest on: the market of the scenario's file, its simulation, its margin rules
+/// and the stresses that they look at.
 fn hash(base: &Scenario) -> String {
-    let Scenario { market, simulation, margin, reporting_asset, .. } = base;
-    blake3::hash(format!("{market:?} {simulation:?} {margin:?} {reporting_asset:?}").as_bytes()).to_string()
+    let Scenario { market, margin, reporting_asset, stresses, .. } = base;
+    // All devices give the same bits.
+    let simulation = Simulation { device: DeviceChoice::default(), ..base.simulation.clone() };
+    let text = format!("{market:?} {simulation:?} {margin:?} {reporting_asset:?} {stresses:?}");
+    blake3::hash(text.as_bytes()).to_string()
 }

@@ -57,11 +57,11 @@ impl Events {
         let log = self.lock();
         let most = most.clamp(1, MAX_EVENTS);
         let first_kept = log.last + 1 - log.kept.len() as u64;
-        let skip = (since + 1).saturating_sub(first_kept).min(log.kept.len() as u64) as usize;
+        let skip = since.saturating_add(1).saturating_sub(first_kept).min(log.kept.len() as u64) as usize;
         let events: Vec<Event> = log.kept.iter().skip(skip).take(most).map(|e| Event::clone(e)).collect();
         let next = events.last().map_or(log.last, |event| event.sequence);
         // A number that was never given comes from another store: nothing is known of it.
-        let is_gap = since + 1 < first_kept || since > log.last;
+        let is_gap = since > log.last || since + 1 < first_kept;
         EventPage { events, next, is_gap }
     }
 

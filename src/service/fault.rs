@@ -2,6 +2,7 @@
 
 use super::api::{FieldFault, Refusal};
 use crate::engine::EngineFault;
+use crate::engine::resident::Halt;
 use crate::plan::Bytes;
 
 /// Why a request has no answer. Nothing was changed then.
@@ -52,6 +53,9 @@ pub enum DeskFault {
     /// Nobody waits for the answer any more.
     #[error("the request was cancelled")]
     Cancelled,
+    /// The device that keeps the cube failed; if it is lost, the CPU takes its place.
+    #[error("the device failed: {0}")]
+    Device(EngineFault),
     /// The computation failed.
     #[error("{0}")]
     Engine(String),
@@ -76,6 +80,7 @@ impl DeskFault {
             Self::StaleMarket { .. } => ("stale_market", Vec::new()),
             Self::TooLarge { .. } => ("too_large", Vec::new()),
             Self::Cancelled => ("cancelled", Vec::new()),
+            Self::Device(_) => ("device", Vec::new()),
             Self::Engine(_) => ("engine", Vec::new()),
             Self::Store(_) => ("store", Vec::new()),
         };
@@ -85,7 +90,16 @@ impl DeskFault {
 
 impl From<EngineFault> for DeskFault {
     fn from(fault: EngineFault) -> Self {
-        Self::Engine(fault.to_string())
+        Self::Device(fault)
+    }
+}
+
+impl From<Halt> for DeskFault {
+    fn from(halt: Halt) -> Self {
+        match halt {
+            Halt::Told => Self::Cancelled,
+            Halt::Fault(fault) => Self::Device(fault),
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use crate::scenario::Scenario;
 /// Paths between two looks at the flag.
 const LOOK_PATHS: u64 = 1 << 16;
 
-/// The base case of one account. `among` are the instruments of all accounts: those that expire on
+/// The base case of one account; stresses of the scenario are those that its margin rules look at. `among` are the instruments of all accounts: those that expire on
 /// the way decide at which times every path is looked at.
 pub fn case(
     scenario: &Scenario,
@@ -30,15 +30,17 @@ pub fn case(
     let mut instruments = held.instruments.clone();
     instruments.extend(among.iter().filter(|i| !held.instruments.contains(i)).cloned());
     let portfolio = Portfolio { accounts: vec![held.account.clone()], instruments };
-    let scenario = Scenario { portfolio, stresses: Vec::new(), ..scenario.clone() };
+    let scenario = Scenario { portfolio, ..scenario.clone() };
     let mut engine = CpuEngine::new(scenario.simulation.precision);
     let outcome = run::run_from(&scenario, &mut Cancellable(cancel), &mut engine, &mut Silent);
     if cancel.is_cancelled() {
         return Err(DeskFault::Cancelled);
     }
     let mut outcome = outcome.map_err(|fault| DeskFault::Engine(fault.to_string()))?;
-    let mut accounts = outcome.cases.swap_remove(0).accounts.map_err(DeskFault::Engine)?;
-    Ok(accounts.swap_remove(0))
+    let case = outcome.cases.swap_remove(0);
+    let account = case.accounts.map_err(DeskFault::Engine)?.pop();
+    let failed = || case.failed.into_iter().next().map_or_else(String::new, |failed| failed.reason);
+    account.ok_or_else(|| DeskFault::Engine(failed()))
 }
 
 /// Simulates everything now, unless it is cancelled.
@@ -84,6 +86,8 @@ impl Figures {
             initial: TailResult::new(&levels.initial, initial),
             maintenance_margin: margin.maintenance_margin,
             initial_margin: margin.initial_margin,
+            maintenance_components: margin.maintenance_lines,
+            initial_components: margin.initial_lines,
             health: margin.health.filter(|health| health.is_finite()),
             state: margin.state.into(),
         }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::{Cancel, DeskFault};
-use crate::engine::cpu::Pace;
+use crate::engine::Pace;
 
 /// Longest rest of long work before one of its blocks of paths (a millisecond's work) while short
 /// work is there: short work finds a core, and long work keeps a third of them.

@@ -22,7 +22,7 @@ impl Desk {
             schema_version: SCHEMA_VERSION,
             at: self.now(),
             accounts: version.entries().values().map(|entry| entry.account.clone()).collect(),
-            market: market::numbers(&version.scenario.market),
+            market: market::numbers(&version.scenario().market),
             last_event: self.events.last(),
         })
     }
@@ -53,7 +53,7 @@ impl Desk {
         match market::restored(&self.base.market, &snapshot.market) {
             Ok(market) => {
                 none(faults)?;
-                self.replace_all(snapshot.accounts, market, cancel)
+                self.steady(|| self.replace_all(&snapshot.accounts, &market, cancel))
             }
             Err(more) => {
                 faults.extend(more);

@@ -1,6 +1,7 @@
 //! Answers as people read them on a terminal.
 
 use super::api::{AccountState, Figures, WhatIfAnswer};
+use crate::margin::Line;
 use crate::report::number::{count, decimals, grouped};
 
 /// A what-if as a table: before, after, difference.
@@ -18,7 +19,8 @@ pub fn what_if(answer: &WhatIfAnswer) -> String {
         with_error(tail.expected_shortfall, tail.standard_error)
     };
     let (m, i) = (&before.maintenance, &before.initial);
-    let rows = [
+    let mut rows = vec![
+        row("", "before".to_owned(), "after".to_owned(), "difference".to_owned()),
         row(
             "initial margin",
             money(before.initial_margin),
@@ -58,7 +60,16 @@ pub fn what_if(answer: &WhatIfAnswer) -> String {
         ),
         row("state", state(before.state).to_owned(), state(after.state).to_owned(), String::new()),
     ];
-    let heads = row("", "before".to_owned(), "after".to_owned(), "difference".to_owned());
+    let components = after.initial_components.iter().zip(before.initial_components.iter());
+    let is_shown = |((line, after), (_, before)): &((Line, f64), (Line, f64))| {
+        *line != Line::ExpectedShortfall && (*after != 0.0 || *before != 0.0)
+    };
+    // The Expected Shortfall has a row of its own.
+    let components = components.filter(is_shown).map(|((line, after), (_, before))| {
+        let name = format!("  {}", line.name().replace('_', " "));
+        row(&name, money(before), money(after), signed(after - before, places))
+    });
+    rows.splice(2..2, components);
     let stale = if market.is_stale { ", STALE" } else { "" };
     format!(
         "{}: market {} of {}{stale}, {} paths, money in {}; ± one standard error\n\n{}",
@@ -67,7 +78,7 @@ pub fn what_if(answer: &WhatIfAnswer) -> String {
         market.as_of,
         count(answer.paths),
         answer.currency,
-        aligned(&[vec![heads], rows.to_vec()].concat()),
+        aligned(&rows),
     )
 }
 

@@ -1,17 +1,22 @@
-//! One version of the market: the cube in it, the accounts in it, and their figures.
+//! One version of the market: the cubes of its cases, the accounts in it, and their figures.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Instant;
 
 use jiff::Timestamp;
 
-use super::api::{Account, Book, Figures};
+use super::api::{Account, Book, Figures, Position};
 use super::book::{self, Held};
+use super::case::{self, Case, Net};
 use super::cube::{self, Cube, LEAST_KEPT, Legs, Profits};
+use super::device;
+use super::kept::{CaseProfits, KeptProfits};
 use super::pools::Pools;
 use super::{Cancel, DeskFault, lock, read, write};
+use crate::engine::resident::Keeper;
+use crate::engine::{Driver, Pace};
 use crate::instrument::Instrument;
 use crate::margin::Tails;
 use crate::report::Levels;
@@ -19,8 +24,6 @@ use crate::risk::TailEstimate;
 use crate::run::Margining;
 use crate::scenario::Scenario;
 
-/// Legs of a pass that is still short work: each reads 4 bytes a path and horizon.
-const SHORT_LEGS: usize = 16;
 /// Bytes of accounts' profits that are kept where no limit is set.
 const UNLIMITED_PROFITS: u64 = 2 << 30;
 
@@ -30,12 +33,12 @@ pub struct Version {
     pub number: u64,
     /// When the market was received.
     pub received: Timestamp,
-    /// The base case in this market; accounts are not in its portfolio.
-    pub scenario: Scenario,
     /// Levels of the margins.
     pub levels: Levels,
-    /// Profits of all instruments.
-    pub cube: Cube,
+    /// The base case, then the stresses that the margin rules look at.
+    cases: Vec<Case>,
+    /// Cases of the stressed weight and of the lookback floor.
+    named: [Option<usize>; 2],
     /// When the cube was made.
     pub made: Instant,
     accounts: RwLock<BTreeMap<String, Arc<Entry>>>,
@@ -45,20 +48,18 @@ pub struct Version {
 /// An account with its figures in a version.
 pub struct Entry {
     /// Told apart from every other one.
-    id: u64,
+    pub(super) id: u64,
     /// The account.
     pub account: Account,
-    /// What it holds.
-    pub held: Held,
-    /// What it nets.
-    pub legs: Legs,
-    /// Its tails.
-    pub estimates: Vec<TailEstimate>,
+    /// What it nets in each case, and its tails there.
+    nets: Vec<Net>,
     /// Its figures.
     pub figures: Figures,
     pins: BTreeSet<Timestamp>,
+    /// What costs it most, once that was asked for.
+    driver: OnceLock<Option<Driver>>,
     /// Profits of a book that no account holds.
-    own: Option<Arc<Profits>>,
+    own: Option<Arc<CaseProfits>>,
 }
 
 static ENTRIES: AtomicU64 = AtomicU64::new(0);
@@ -73,6 +74,8 @@ pub struct Making<'a> {
     pub scenario: Scenario,
     /// All accounts.
     pub accounts: Vec<Account>,
+    /// Who keeps the cube.
+    pub keeper: Arc<dyn Keeper>,
     /// The version before, whose paths may be the same.
     pub before: Option<&'a Version>,
     /// Most bytes.
@@ -82,30 +85,98 @@ pub struct Making<'a> {
 impl Version {
     /// Revalues all instruments and margins all accounts.
     pub fn new(making: Making<'_>, pools: &Pools, cancel: &Cancel) -> Result<Self, DeskFault> {
-        let Making { number, received, scenario, accounts, before, limit } = making;
-        let held = held_all(&scenario, &accounts)?;
-        let instruments = instruments(held.iter());
-        let before = before.map(|before| &before.cube);
-        let cube = pools.long(cancel, |pace| Cube::new(&scenario, &instruments, before, limit, pace))?;
+        let Making { number, received, scenario, accounts, keeper, before, limit } = making;
+        let mut cases: Vec<Case> = Vec::new();
+        let mut held: Vec<Vec<Held>> = Vec::new();
+        let (mut planned, named) = (0, case::named(&scenario));
+        for (index, scenario) in case::scenarios(&scenario).into_iter().enumerate() {
+            let held_here = match held.first() {
+                None => held_all(&scenario, &accounts)?,
+                Some(base) => {
+                    let carried = base.iter().map(|held| book::carried(&scenario, held));
+                    carried.collect::<Result<_, _>>().map_err(DeskFault::Engine)?
+                }
+            };
+            let instruments = instruments(held_here.iter());
+            let before = before.and_then(|before| before.cases.get(index)).map(|before| &before.cube);
+            let limit = limit.map(|limit| limit.saturating_sub(planned));
+            let made = |pace: &dyn Pace| Cube::new(&keeper, &scenario, &instruments, before, limit, pace);
+            let cube = pools.long(cancel, made)?;
+            let more = 2 * cube.bytes();
+            cases.iter_mut().for_each(|case| case.cube.leave(more));
+            planned += more;
+            cases.push(Case { scenario, cube });
+            held.push(held_here);
+        }
+        keeper.free_reserve();
         // Two versions keep profits side by side while a market is revalued.
-        let room = limit.map_or(UNLIMITED_PROFITS, |limit| limit.saturating_sub(2 * cube.bytes()) / 2);
+        let room = limit.map_or(UNLIMITED_PROFITS, |limit| limit.saturating_sub(planned) / 2);
+        let of_account: u64 = cases.iter().map(|case| case.cube.profits_bytes()).sum();
         let version = Self {
             number,
             received,
             levels: Levels::of(&scenario),
-            kept: Mutex::new(KeptProfits::new((room / cube.profits_bytes().max(1)).max(LEAST_KEPT))),
-            scenario,
-            cube,
+            kept: Mutex::new(KeptProfits::new((room / of_account.max(1)).max(LEAST_KEPT))),
+            cases,
+            named,
             made: Instant::now(),
             accounts: RwLock::default(),
         };
-        for (account, held) in accounts.into_iter().zip(held) {
-            let whole = version.cube.legs(&held).ok_or_else(lacking)?;
-            let (entry, profits) = version.entry_from(account, held, whole, None, pools, cancel)?;
-            lock(&version.kept).insert(&entry, profits);
-            version.insert(entry);
-        }
+        version.margin_all(accounts, held, pools, cancel)?;
         Ok(version)
+    }
+
+    /// Margins accounts, whose holdings are given by case.
+    fn margin_all(
+        &self,
+        accounts: Vec<Account>,
+        held: Vec<Vec<Held>>,
+        pools: &Pools,
+        cancel: &Cancel,
+    ) -> Result<(), DeskFault> {
+        let kept = lock(&self.kept).most();
+        let mut nets: Vec<Vec<Net>> = accounts.iter().map(|_| Vec::new()).collect();
+        let mut profits: Vec<CaseProfits> = accounts.iter().map(|_| Vec::new()).collect();
+        for (case, held) in self.cases.iter().zip(held) {
+            let legs = held.iter().map(|held| case.legs(held)).collect::<Result<Vec<_>, _>>()?;
+            let asked: Vec<(&Legs, f64)> =
+                legs.iter().zip(&held).map(|(legs, held)| (legs, held.scale)).collect();
+            let margined = pools.long(cancel, |pace| case.cube.margined(&asked, kept, pace))?;
+            for (account, ((held, legs), (estimates, own))) in
+                held.into_iter().zip(legs).zip(margined).enumerate()
+            {
+                nets[account].push(Net { held, legs, estimates });
+                profits[account].extend(own);
+            }
+        }
+        for ((account, nets), profits) in accounts.into_iter().zip(nets).zip(profits) {
+            let entry = self.entry_of(account, nets);
+            if profits.len() == self.cases.len() {
+                lock(&self.kept).insert(&entry, Arc::new(profits));
+            }
+            self.insert(entry);
+        }
+        Ok(())
+    }
+
+    /// The base case in this market; accounts are not in its portfolio.
+    pub fn scenario(&self) -> &Scenario {
+        &self.cases[0].scenario
+    }
+
+    /// Profits of all instruments in the base case.
+    pub fn cube(&self) -> &Cube {
+        &self.cases[0].cube
+    }
+
+    /// Bytes of all cubes and factors.
+    pub fn cube_bytes(&self) -> u64 {
+        self.cases.iter().map(|case| case.cube.bytes()).sum()
+    }
+
+    /// What its cube is kept on.
+    pub fn device(&self) -> String {
+        device::named(&self.cube().device())
     }
 
     /// An account of this version.
@@ -134,7 +205,12 @@ impl Version {
     /// Takes an account out.
     pub fn remove(&self, name: &str) {
         write(&self.accounts).remove(name);
-        lock(&self.kept).by_name.remove(name);
+        lock(&self.kept).remove(name);
+    }
+
+    /// Instruments that decide when paths are looked at, as rows.
+    pub fn pins(&self) -> Vec<Position> {
+        self.cube().pins().iter().map(book::row).collect()
     }
 
     /// Whether the cube's paths are looked at at the right times once `name` has become `entry`.
@@ -142,7 +218,7 @@ impl Version {
         let accounts = read(&self.accounts);
         let others = accounts.iter().filter(|(other, _)| *other != name).map(|(_, entry)| &**entry);
         let pins: BTreeSet<Timestamp> = others.chain(entry).flat_map(|entry| &entry.pins).copied().collect();
-        pins == self.cube.pinned()
+        pins == self.cube().pinned()
     }
 
     /// The figures of an account in this version; `None` where its paths are looked at at other
@@ -155,12 +231,9 @@ impl Version {
         cancel: &Cancel,
     ) -> Result<Option<Entry>, DeskFault> {
         let name = account.account.as_str();
-        let held = book::hold(&self.scenario, name, &account.book, "").map_err(DeskFault::Invalid)?;
-        if !self.ensure(&held, pools, cancel)? {
-            return Ok(None);
-        }
-        let whole = self.cube.legs(&held).ok_or_else(lacking)?;
-        let (entry, profits) = self.entry_from(account, held, whole, before, pools, cancel)?;
+        let held = book::hold(self.scenario(), name, &account.book, "").map_err(DeskFault::Invalid)?;
+        let Some(held) = self.in_cases(held, pools, cancel)? else { return Ok(None) };
+        let (entry, profits) = self.entry_from(account, held, before, pools, cancel)?;
         lock(&self.kept).insert(&entry, profits);
         Ok(Some(entry))
     }
@@ -172,57 +245,84 @@ impl Version {
         pools: &Pools,
         cancel: &Cancel,
     ) -> Result<Option<Entry>, DeskFault> {
-        let held = book::hold(&self.scenario, "", book, "hypothetical.").map_err(DeskFault::Invalid)?;
-        if !self.ensure(&held, pools, cancel)? {
-            return Ok(None);
-        }
-        let whole = self.cube.legs(&held).ok_or_else(lacking)?;
+        let held = book::hold(self.scenario(), "", book, "hypothetical.").map_err(DeskFault::Invalid)?;
+        let Some(held) = self.in_cases(held, pools, cancel)? else { return Ok(None) };
         let account = Account { account: String::new(), revision: 0, book: book.clone() };
-        let (mut entry, profits) = self.entry_from(account, held, whole, None, pools, cancel)?;
+        let (mut entry, profits) = self.entry_from(account, held, None, pools, cancel)?;
         entry.own = Some(profits);
         Ok(Some(entry))
+    }
+
+    /// What an account holds in each case, all of it priced; `None` where that needs other paths.
+    fn in_cases(&self, held: Held, pools: &Pools, cancel: &Cancel) -> Result<Option<Vec<Held>>, DeskFault> {
+        let mut all = vec![held];
+        for case in &self.cases[1..] {
+            all.push(case.carried(&all[0])?);
+        }
+        for (case, held) in self.cases.iter().zip(&all) {
+            if !case.ensure(held, pools, cancel)? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(all))
     }
 
     fn entry_from(
         &self,
         account: Account,
-        held: Held,
-        whole: Legs,
+        held: Vec<Held>,
         before: Option<&Arc<Entry>>,
         pools: &Pools,
         cancel: &Cancel,
-    ) -> Result<(Entry, Arc<Profits>), DeskFault> {
-        let added = before.and_then(|before| Some((before, whole.after(&before.legs)?)));
-        let profits = match &added {
-            Some((before, added)) => {
-                let base = self.profits(before, pools, cancel)?;
-                on(pools, added, cancel, |pace| self.cube.profits(Some(&base), added, pace))?
-            }
-            None => pools.long(cancel, |pace| self.cube.profits(None, &whole, pace))?,
-        };
-        let none = whole.after(&whole).expect("legs begin with themselves");
-        let estimates =
-            pools.short(cancel, |pace| self.cube.estimates(Some(&profits), &none, held.scale, pace))?;
-        let entry = Entry {
-            id: ENTRIES.fetch_add(1, Ordering::Relaxed),
-            own: None,
-            figures: self.figures(&held, &estimates),
-            pins: cube::expiries(&cube::pins(&self.scenario, &held.instruments)),
-            account,
-            held,
-            legs: whole,
-            estimates,
-        };
-        Ok((entry, Arc::new(profits)))
+    ) -> Result<(Entry, Arc<CaseProfits>), DeskFault> {
+        let legs = self.legs(&held)?;
+        let base = self.base_of(before, &legs, pools, cancel)?;
+        let (mut nets, mut all) = (Vec::new(), Vec::new());
+        for (index, ((case, held), legs)) in self.cases.iter().zip(held).zip(legs).enumerate() {
+            let before = base.as_ref().map(|(entry, profits)| (&entry.nets[index].legs, &profits[index]));
+            let profits = case.profits(&legs, before, pools, cancel)?;
+            let estimates = case.estimates((&legs, held.scale), Some((&legs, &profits)), pools, cancel)?;
+            nets.push(Net { held, legs, estimates });
+            all.push(profits);
+        }
+        Ok((self.entry_of(account, nets), Arc::new(all)))
     }
 
-    /// Prices what is held and not priced yet; `false` where that needs other paths.
-    pub fn ensure(&self, held: &Held, pools: &Pools, cancel: &Cancel) -> Result<bool, DeskFault> {
-        if self.cube.legs(held).is_some() {
-            return Ok(true);
+    fn entry_of(&self, account: Account, nets: Vec<Net>) -> Entry {
+        let held: Vec<&Held> = nets.iter().map(|net| &net.held).collect();
+        let estimates: Vec<&[TailEstimate]> = nets.iter().map(|net| net.estimates.as_slice()).collect();
+        Entry {
+            id: ENTRIES.fetch_add(1, Ordering::Relaxed),
+            own: None,
+            driver: OnceLock::new(),
+            figures: self.figures(held[0], &estimates),
+            pins: cube::expiries(&cube::pins(self.scenario(), &held[0].instruments)),
+            account,
+            nets,
         }
-        let _adding = lock(&self.cube.adding);
-        pools.long(cancel, |pace| self.cube.ensure(&self.scenario, held, pace))
+    }
+
+    fn legs(&self, held: &[Held]) -> Result<Vec<Legs>, DeskFault> {
+        self.cases.iter().zip(held).map(|(case, held)| case.legs(held)).collect()
+    }
+
+    /// An account to whose profits further legs are added, if that is what `legs` are.
+    fn base_of<'a>(
+        &self,
+        entry: Option<&'a Arc<Entry>>,
+        legs: &[Legs],
+        pools: &Pools,
+        cancel: &Cancel,
+    ) -> Result<Option<(&'a Arc<Entry>, Arc<CaseProfits>)>, DeskFault> {
+        match entry.filter(|entry| legs[0].after(entry.legs()).is_some()) {
+            Some(entry) => Ok(Some((entry, self.case_profits(entry, pools, cancel)?))),
+            None => Ok(None),
+        }
+    }
+
+    /// Prices what is held and not priced yet in the base case; `false` where that needs other paths.
+    pub fn ensure(&self, held: &Held, pools: &Pools, cancel: &Cancel) -> Result<bool, DeskFault> {
+        self.cases[0].ensure(held, pools, cancel)
     }
 
     /// Figures of what an account would hold; `None` where its paths would be looked at at other
@@ -230,64 +330,106 @@ impl Version {
     pub fn figures_with(
         &self,
         entry: Option<&Arc<Entry>>,
-        held: &Held,
+        held: Held,
         pools: &Pools,
         cancel: &Cancel,
     ) -> Result<Option<Figures>, DeskFault> {
-        if !self.ensure(held, pools, cancel)? {
-            return Ok(None);
+        let Some(held) = self.in_cases(held, pools, cancel)? else { return Ok(None) };
+        let legs = self.legs(&held)?;
+        let base = self.base_of(entry, &legs, pools, cancel)?;
+        let mut estimates = Vec::with_capacity(self.cases.len());
+        for (index, ((case, held), legs)) in self.cases.iter().zip(&held).zip(&legs).enumerate() {
+            let before = base.as_ref().map(|(entry, profits)| (&entry.nets[index].legs, &profits[index]));
+            estimates.push(case.estimates((legs, held.scale), before, pools, cancel)?);
         }
-        let whole = self.cube.legs(held).ok_or_else(lacking)?;
-        let added = entry.and_then(|entry| Some((entry, whole.after(&entry.legs)?)));
-        let estimates = match added {
-            Some((entry, added)) => {
-                let base = self.profits(entry, pools, cancel)?;
-                on(pools, &added, cancel, |pace| self.cube.estimates(Some(&base), &added, held.scale, pace))?
-            }
-            None => on(pools, &whole, cancel, |pace| self.cube.estimates(None, &whole, held.scale, pace))?,
-        };
-        Ok(Some(self.figures(held, &estimates)))
+        let estimates: Vec<&[TailEstimate]> = estimates.iter().map(Vec::as_slice).collect();
+        Ok(Some(self.figures(&held[0], &estimates)))
     }
 
-    /// An account's profits on all paths, kept if there is room.
-    pub fn profits(&self, entry: &Entry, pools: &Pools, cancel: &Cancel) -> Result<Arc<Profits>, DeskFault> {
+    /// The asset that costs an account most in its tail.
+    pub fn driver(&self, entry: &Entry) -> Option<Driver> {
+        if let Some(driver) = entry.driver.get() {
+            return *driver;
+        }
+        // A device that does not answer says so to the next question that needs it.
+        let own = lock(&self.kept).find(entry);
+        let own = own.as_ref().map(|own| &own[0]);
+        let driver = self.cube().driver(entry.legs(), entry.held(), own).ok()?;
+        *entry.driver.get_or_init(|| driver)
+    }
+
+    /// An account's profits on all paths of the base case, kept if there is room.
+    pub fn profits(
+        &self,
+        entry: &Entry,
+        pools: &Pools,
+        cancel: &Cancel,
+    ) -> Result<impl std::ops::Deref<Target = Profits> + use<>, DeskFault> {
+        self.case_profits(entry, pools, cancel).map(OfBase)
+    }
+
+    fn case_profits(
+        &self,
+        entry: &Entry,
+        pools: &Pools,
+        cancel: &Cancel,
+    ) -> Result<Arc<CaseProfits>, DeskFault> {
         let kept = entry.own.clone().or_else(|| lock(&self.kept).find(entry));
         if let Some(profits) = kept {
             return Ok(profits);
         }
-        let profits = pools.long(cancel, |pace| self.cube.profits(None, &entry.legs, pace))?;
-        let profits = Arc::new(profits);
+        let nets = self.cases.iter().zip(&entry.nets);
+        let profits = nets.map(|(case, net)| case.profits(&net.legs, None, pools, cancel));
+        let profits = Arc::new(profits.collect::<Result<Vec<_>, _>>()?);
         lock(&self.kept).insert(entry, Arc::clone(&profits));
         Ok(profits)
     }
 
     /// Bytes of the accounts' profits that are kept.
     pub fn profits_bytes(&self) -> u64 {
-        lock(&self.kept).by_name.len() as u64 * self.cube.profits_bytes()
+        let of_account: u64 = self.cases.iter().map(|case| case.cube.profits_bytes()).sum();
+        lock(&self.kept).len() as u64 * of_account
     }
 
-    /// Figures from estimates of both levels.
-    fn figures(&self, held: &Held, estimates: &[TailEstimate]) -> Figures {
-        let (scenario, units, tails) = (&self.scenario, &held.units, &self.cube.asset_tails);
+    /// Figures of an account from its estimates in each case, at both levels.
+    fn figures(&self, held: &Held, estimates: &[&[TailEstimate]]) -> Figures {
+        let (scenario, units, tails) = (self.scenario(), &held.units, &self.cube().asset_tails);
         let margining = Margining::new(scenario, &scenario.market, units, units, units, tails);
-        let tails = Tails::own(estimates[0], estimates[1]);
+        let shortfalls = |case: usize| [0, 1].map(|level| estimates[case][level].expected_shortfall);
+        let [stressed, lookback] = self.named.map(|case| case.map(shortfalls));
+        let own = [estimates[0][0], estimates[0][1]];
+        let tails = Tails { own, stressed, lookback };
         let (value, margin) = margining.of(&held.account, (&held.carried, &held.instruments), &tails);
-        Figures::new(&self.levels, &value, &margin, &estimates[0], &estimates[1])
+        Figures::new(&self.levels, &value, &margin, &own[0], &own[1])
     }
 }
 
-/// On the pool for work of this size.
-fn on<T: Send>(
-    pools: &Pools,
-    legs: &Legs,
-    cancel: &Cancel,
-    work: impl FnOnce(&dyn crate::engine::cpu::Pace) -> T + Send,
-) -> T {
-    if legs.len() <= SHORT_LEGS { pools.short(cancel, work) } else { pools.long(cancel, work) }
+impl Entry {
+    /// What it holds.
+    pub fn held(&self) -> &Held {
+        &self.nets[0].held
+    }
+
+    /// What it nets in the base case.
+    pub fn legs(&self) -> &Legs {
+        &self.nets[0].legs
+    }
+
+    /// Its tails in the base case.
+    pub fn estimates(&self) -> &[TailEstimate] {
+        &self.nets[0].estimates
+    }
 }
 
-fn lacking() -> DeskFault {
-    DeskFault::Engine("the cube lacks an instrument that was priced".to_owned())
+/// Profits in the base case.
+struct OfBase(Arc<CaseProfits>);
+
+impl std::ops::Deref for OfBase {
+    type Target = Profits;
+
+    fn deref(&self) -> &Profits {
+        &self.0[0]
+    }
 }
 
 /// Every instrument of some accounts, once.
@@ -314,41 +456,4 @@ fn held_all(scenario: &Scenario, accounts: &[Account]) -> Result<Vec<Held>, Desk
         }
     }
     if faults.is_empty() { Ok(all) } else { Err(DeskFault::Invalid(faults)) }
-}
-
-/// Profits of the accounts that were asked about last.
-struct KeptProfits {
-    by_name: HashMap<String, OneKept>,
-    most: u64,
-    clock: u64,
-}
-
-struct OneKept {
-    entry: u64,
-    profits: Arc<Profits>,
-    used: u64,
-}
-
-impl KeptProfits {
-    fn new(most: u64) -> Self {
-        Self { by_name: HashMap::new(), most, clock: 0 }
-    }
-
-    fn find(&mut self, entry: &Entry) -> Option<Arc<Profits>> {
-        self.clock += 1;
-        let kept = self.by_name.get_mut(&entry.account.account).filter(|kept| kept.entry == entry.id)?;
-        kept.used = self.clock;
-        Some(Arc::clone(&kept.profits))
-    }
-
-    fn insert(&mut self, entry: &Entry, profits: Arc<Profits>) {
-        self.clock += 1;
-        let one = OneKept { entry: entry.id, profits, used: self.clock };
-        self.by_name.insert(entry.account.account.clone(), one);
-        while self.by_name.len() as u64 > self.most {
-            let oldest = self.by_name.iter().min_by_key(|(_, kept)| kept.used).map(|(name, _)| name.clone());
-            let Some(oldest) = oldest else { return };
-            self.by_name.remove(&oldest);
-        }
-    }
 }

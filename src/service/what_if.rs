@@ -31,8 +31,7 @@ struct Subject {
 impl Desk {
     /// What orders would change; the account stays as it is.
     pub fn what_if(&self, what_if: &WhatIf, cancel: &Cancel) -> Result<WhatIfAnswer, DeskFault> {
-        let version = self.fresh()?;
-        self.what_if_in(&version, what_if, cancel)
+        self.steady(|| self.what_if_in(&*self.fresh()?, what_if, cancel))
     }
 
     /// Several what-ifs in one market.
@@ -42,20 +41,32 @@ impl Desk {
             let expected = format!("1 to {MAX_WHAT_IFS}");
             return Err(DeskFault::field("what_ifs", format!("{count} what-ifs"), expected));
         }
-        let version = self.fresh()?;
-        let mut answers = Vec::with_capacity(count);
+        self.steady(|| self.what_ifs_in(&*self.fresh()?, batch, cancel))
+    }
+
+    fn what_ifs_in(
+        &self,
+        version: &Version,
+        batch: &WhatIfBatch,
+        cancel: &Cancel,
+    ) -> Result<WhatIfBatchAnswer, DeskFault> {
+        let mut answers = Vec::with_capacity(batch.what_ifs.len());
         for what_if in &batch.what_ifs {
-            answers.push(match self.what_if_in(&version, what_if, cancel) {
+            answers.push(match self.what_if_in(version, what_if, cancel) {
                 Ok(answer) => BatchItem { answer: Some(answer), refusal: None },
-                Err(DeskFault::Cancelled) => return Err(DeskFault::Cancelled),
+                Err(fault @ (DeskFault::Cancelled | DeskFault::Device(_))) => return Err(fault),
                 Err(fault) => BatchItem { answer: None, refusal: Some(fault.refusal()) },
             });
         }
-        Ok(WhatIfBatchAnswer { market: self.stamp(&version), answers })
+        Ok(WhatIfBatchAnswer { market: self.stamp(version), answers })
     }
 
     /// Which trade in one of some instruments lowers the initial margin most.
     pub fn hedge(&self, request: &HedgeRequest, cancel: &Cancel) -> Result<HedgeAnswer, DeskFault> {
+        self.steady(|| self.hedge_once(request, cancel))
+    }
+
+    fn hedge_once(&self, request: &HedgeRequest, cancel: &Cancel) -> Result<HedgeAnswer, DeskFault> {
         let count = request.instruments.len();
         let mut faults = Vec::new();
         if !(1..=MAX_HEDGES).contains(&count) {
@@ -84,10 +95,10 @@ impl Desk {
         hedges.sort_by(|a, b| b.reduction.total_cmp(&a.reduction));
         Ok(HedgeAnswer {
             revision: subject.revision(),
-            currency: version.scenario.reporting_currency().to_owned(),
+            currency: version.scenario().reporting_currency().to_owned(),
             market: self.stamp(&version),
-            paths: version.scenario.simulation.paths,
-            device: self.device(),
+            paths: version.scenario().simulation.paths,
+            device: version.device(),
             before: subject.entry.figures.clone(),
             account: subject.name,
             hedges,
@@ -108,10 +119,10 @@ impl Desk {
         Ok(WhatIfAnswer {
             revision: subject.revision(),
             account: subject.name,
-            currency: version.scenario.reporting_currency().to_owned(),
+            currency: version.scenario().reporting_currency().to_owned(),
             market: self.stamp(version),
-            paths: version.scenario.simulation.paths,
-            device: self.device(),
+            paths: version.scenario().simulation.paths,
+            device: version.device(),
             difference: Difference::between(&before, &after),
             before,
             after,
@@ -161,17 +172,19 @@ impl Desk {
         book.positions.extend_from_slice(&what_if.orders);
         book.balances.extend_from_slice(&what_if.balances);
         let name = subject.entry.account.account.as_str();
-        let held = book::hold(&version.scenario, name, &book, "").map_err(|faults| {
+        let held = book::hold(version.scenario(), name, &book, "").map_err(|faults| {
             DeskFault::Invalid(faults.into_iter().map(|fault| book::as_order(fault, own)).collect())
         })?;
-        if let Some(figures) = version.figures_with(Some(&subject.entry), &held, &self.pools, cancel)? {
+        if let Some(figures) =
+            version.figures_with(Some(&subject.entry), held.clone(), &self.pools, cancel)?
+        {
             return Ok(figures);
         }
         // An order that expires within the horizon: every path is looked at at other times, as a run
         // of the book would.
-        let mut among = super::version::instruments(version.entries().values().map(|entry| &entry.held));
-        among = cube::pins(&version.scenario, &among);
-        let case = self.pools.long(cancel, |_| full::case(&version.scenario, &held, &among, cancel))?;
+        let mut among = super::version::instruments(version.entries().values().map(|entry| entry.held()));
+        among = cube::pins(version.scenario(), &among);
+        let case = self.pools.long(cancel, |_| full::case(version.scenario(), &held, &among, cancel))?;
         Ok(Figures::of_case(&version.levels, &case))
     }
 }
@@ -192,29 +205,29 @@ struct Search<'a> {
 
 impl Search<'_> {
     /// Paths of the account's tail at the initial level.
-    fn tail(&self) -> Result<Vec<u32>, DeskFault> {
+    fn tail(&self) -> Result<Vec<usize>, DeskFault> {
         let Self { desk, version, subject, cancel } = *self;
         let profits = version.profits(&subject.entry, &desk.pools, cancel)?;
-        let floor = subject.entry.estimates[INITIAL].value_at_risk;
-        let losses = version.cube.losses(&profits, INITIAL);
-        Ok((0u32..).zip(losses).filter(|(_, loss)| f64::from(*loss) >= floor).map(|(path, _)| path).collect())
+        let floor = subject.entry.estimates()[INITIAL].value_at_risk;
+        let losses = version.cube().losses(&profits, INITIAL)?.into_iter().enumerate();
+        Ok(losses.filter(|(_, loss)| f64::from(*loss) >= floor).map(|(path, _)| path).collect())
     }
 
-    fn hedge(&self, index: usize, name: &str, tail: &[u32], most: f64) -> Result<Hedge, DeskFault> {
+    fn hedge(&self, index: usize, name: &str, tail: &[usize], most: f64) -> Result<Hedge, DeskFault> {
         let Self { desk, version, subject, cancel } = *self;
         let unit = Book { positions: vec![order(name, 1.0)], ..Book::default() };
         let rename = |faults: Vec<super::api::FieldFault>| {
             let rename = |fault| super::api::FieldFault { field: format!("instruments[{index}]"), ..fault };
             DeskFault::Invalid(faults.into_iter().map(rename).collect())
         };
-        let held = book::hold(&version.scenario, "", &unit, "").map_err(rename)?;
+        let held = book::hold(version.scenario(), "", &unit, "").map_err(rename)?;
         let is_priced = version.ensure(&held, &desk.pools, cancel)?;
-        let legs = version.cube.legs(&held).filter(|_| is_priced).ok_or_else(|| {
+        let legs = version.cube().legs(&held).filter(|_| is_priced).ok_or_else(|| {
             let expected = "an instrument that expires after the horizon, or when those of accounts do";
             DeskFault::field(format!("instruments[{index}]"), format!("`{name}`"), expected)
         })?;
         // The derivative of Expected Shortfall by the size: the mean loss of a unit on the tail's paths.
-        let per_unit = -version.cube.mean_profit(&legs, INITIAL, tail);
+        let per_unit = -version.cube().mean_profit(&legs, INITIAL, tail)?;
         let (quantity, after) = self.best(name, per_unit, most)?;
         let reduction = subject.entry.figures.initial_margin - after.initial_margin;
         let is_better = reduction > 0.0;
@@ -232,7 +245,7 @@ impl Search<'_> {
     fn best(&self, name: &str, per_unit: f64, most: f64) -> Result<(f64, Figures), DeskFault> {
         let sign = if per_unit > 0.0 { -1.0 } else { 1.0 };
         let at = |size: f64| self.at(name, sign * size);
-        let shortfall = self.subject.entry.estimates[INITIAL].expected_shortfall.abs();
+        let shortfall = self.subject.entry.estimates()[INITIAL].expected_shortfall.abs();
         let guess = shortfall / per_unit.abs();
         if !(guess > 0.0 && guess.is_finite()) {
             return Ok((0.0, self.subject.entry.figures.clone()));

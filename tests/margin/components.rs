@@ -104,7 +104,7 @@ fn liquidation_costs_spread_and_the_square_root_of_size() {
 #[test]
 fn a_hedged_book_is_unaffected_by_what_follows_net_size() {
     let liquidation = Some(Liquidation { participation: 0.1, impact: 1.0 });
-    let oracle = Some(OracleRule { confidence: 1.0, deviations: 3.0 });
+    let oracle = Some(OracleRule { confidence: 1.0, deviations: 3.0, ..OracleRule::default() });
     let wrong_way = Some(WrongWay { collateral: 0.5, own_tokens: Vec::new() });
     let add_ons = AddOns { liquidation, oracle, wrong_way, ..AddOns::default() };
     let hedged = AssetExposure { balance: 1e6, ..asset(0.0) };
@@ -149,8 +149,10 @@ fn stablecoins_lose_their_depeg() {
 
 #[test]
 fn doubtful_prices_are_charged() {
-    let add_ons =
-        AddOns { oracle: Some(OracleRule { confidence: 2.0, deviations: 3.0 }), ..AddOns::default() };
+    let add_ons = AddOns {
+        oracle: Some(OracleRule { confidence: 2.0, deviations: 3.0, ..OracleRule::default() }),
+        ..AddOns::default()
+    };
     // 2 * 0.001 + 3 * 0.73 sqrt(1 / 8760)
     let wanted = 1e6 * (0.002 + 3.0 * 0.73 / 8760f64.sqrt());
     assert!(close(line(add_ons, &of(asset(-1e6)), Line::Oracle), wanted));

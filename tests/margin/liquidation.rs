@@ -2,11 +2,13 @@
 
 use shortfall::closed_form::special::normal_cdf;
 use shortfall::liquidation::{self, Analysis, Options, Rung};
+use shortfall::margin::{self, Line, Manipulation, OracleRule};
 use shortfall::market::{Book, Liquidity};
+use shortfall::oracle::Pushes;
 use shortfall::portfolio::Account;
-use shortfall::scenario::Scenario;
+use shortfall::scenario::{Scenario, Shock, Stress};
 
-use crate::book::{hold, normal, run};
+use crate::book::{hold, normal, quickstart, run};
 
 const PATHS: u64 = 16_384;
 const VOLATILITY: f64 = 0.9;
@@ -15,7 +17,15 @@ const COINS: f64 = 10.0;
 const ERRORS: f64 = 5.0;
 
 fn options() -> Options {
-    Options { paths: PATHS, checks: 8, top: 1, target_health: 1.0, falls: Vec::new(), surface: None }
+    Options {
+        paths: PATHS,
+        checks: 8,
+        top: 1,
+        target_health: 1.0,
+        falls: Vec::new(),
+        surface: None,
+        case: None,
+    }
 }
 
 fn analyse(scenario: &Scenario, options: &Options) -> Analysis {
@@ -167,4 +177,117 @@ fn one_liquidation_sets_off_another() {
     assert!((thin[1].waves[0].largest_move - 0.1).abs() < 1e-9, "{:?}", thin[1]);
     assert_eq!((thin[1].liquidated_by_fall, thin[1].liquidated, thin[1].waves.len()), (1, 2, 2));
     assert!(thin[1].loss_with >= thin[1].loss_without && one.liquidated == 1, "{one:?}");
+}
+
+#[test]
+fn pushing_the_oracle_to_a_liquidation_price_pays_against_a_shallow_pool() {
+    let mut scenario = long(150_000.0);
+    let pushed = |scenario: &mut Scenario, pool: f64| {
+        let pushes = Pushes::new(0.0, 12.0, 2, 0.5);
+        let manipulation = Some(Manipulation { pushes, pools: vec![Some(pool); 3] });
+        scenario.margin.add_ons.oracle = Some(OracleRule { manipulation, ..OracleRule::default() });
+        let account = analyse(scenario, &options()).accounts.remove(0);
+        let price = account.liquidation_prices.first().expect("it has one").clone();
+        (price.push.expect("within what is believed"), price.relative_move)
+    };
+    // Deep: healthy, and pushing it to where it fails gains less than it costs.
+    let (deep, by) = pushed(&mut scenario, 1e10);
+    let notional = COINS * scenario.market.assets[0].perpetual_mark;
+    assert!(by < 0.0 && !deep.pays, "{deep:?} {by}");
+    assert!(
+        (deep.gain / (notional * by.abs()) - 1.0).abs() < 1e-9 && deep.attack.deviation == by,
+        "{deep:?}"
+    );
+    // Shallow: the charge puts it in breach, and it would pay its owner to push the price up until it passes.
+    let (shallow, by) = pushed(&mut scenario, 1.2e7);
+    assert!(by > 0.0 && shallow.pays && shallow.attack.cost < shallow.gain, "{shallow:?} {by}");
+}
+
+#[test]
+fn a_stress_is_looked_at_as_it_runs() {
+    let mut scenario = quickstart();
+    scenario.simulation.paths = PATHS;
+    scenario.attribution = shortfall::scenario::Selection::None;
+    let fall = vec![(0, -0.1), (1, -0.15)];
+    scenario.stresses = vec![Stress { name: "fall".to_owned(), shocks: vec![Shock::Spot(fall)] }];
+    let ran = run(&scenario).cases[1].accounts.clone().expect("it ran");
+    let small = Options { paths: 1024, checks: 2, top: 0, case: Some(0), ..options() };
+    let found = analyse(&scenario, &small);
+    assert_eq!(found.case, "fall");
+    let base = analyse(&scenario, &Options { case: None, ..small });
+    for account in &found.accounts {
+        let same = |case: &&shortfall::run::AccountCase| {
+            scenario.portfolio.accounts[case.account].name == account.account
+        };
+        let case = ran.iter().find(same).expect("everybody ran");
+        let near = |a: f64, b: f64| (a - b).abs() <= 1e-9 * case.value.gross_notional;
+        assert!(near(account.equity, case.value.equity), "{account:?} {case:?}");
+        assert!(near(account.maintenance_margin, case.margin.maintenance_margin), "{account:?} {case:?}");
+    }
+    let equity = |analysis: &Analysis| analysis.accounts.iter().map(|a| a.equity).sum::<f64>();
+    assert!(equity(&found) < equity(&base) - 1000.0, "negative control");
+}
+
+#[test]
+fn money_in_coins_is_the_same_money() {
+    let scenario = long(150_000.0);
+    let mut coins = scenario.clone();
+    coins.reporting_asset = Some(1);
+    let (dollars, coins) = (analyse(&scenario, &options()), analyse(&coins, &options()));
+    assert_eq!((dollars.currency.as_str(), coins.currency.as_str()), ("USD", "ETH"));
+    let spot = scenario.market.assets[1].spot;
+    let (one, other) = (&dollars.accounts[0], &coins.accounts[0]);
+    assert!((other.equity * spot / one.equity - 1.0).abs() < 1e-9);
+    let price = other.liquidation_prices.iter().find(|price| price.asset == "BTC").expect("it has one");
+    assert!((price.health_there.unwrap() - 1.0).abs() < 1e-3, "{price:?}");
+    // Not the same price: in coins a dollar is at risk as well.
+    assert!((0.0..1.0).contains(&other.breach.probability) && other.maintenance_margin > 0.0);
+}
+
+#[test]
+fn trades_stop_where_health_is_restored() {
+    let mut scenario = normal([VOLATILITY; 3]);
+    scenario.simulation.paths = PATHS;
+    hold(&mut scenario, &[("BTC_USDC-PERPETUAL", 10.0), ("ETH_USDC-PERPETUAL", 300.0)]);
+    scenario.portfolio.accounts[0].cash = 250_000.0;
+    // Closing costs more than the risk: thin markets, ETH the thinner one.
+    let liquid = |daily_volume: f64| Liquidity {
+        daily_volume,
+        half_spread: 0.001,
+        volatility_half_spread: 0.0,
+        book: None,
+        pool: None,
+    };
+    for (asset, volume) in scenario.market.assets.iter_mut().zip([1e7, 1e6, 1e7]) {
+        asset.liquidity = Some(liquid(volume));
+    }
+    scenario.margin.add_ons.liquidation = Some(margin::Liquidation { participation: 0.1, impact: 4.0 });
+    let case = run(&scenario).cases[0].accounts.as_ref().expect("it ran")[0].clone();
+    let lines = case.margin.maintenance_lines;
+    let added = lines.get(Line::LiquidationCost) + lines.get(Line::LiquidationHorizon);
+    assert!(added > lines.get(Line::ExpectedShortfall), "add-ons dominate: {lines:?}");
+    let account = &analyse(&scenario, &options()).accounts[0];
+    let reduction = account.reduction.as_ref().expect("it is in breach");
+    let health = reduction.health_after.expect("it has a margin");
+    assert!(
+        reduction.is_restored && (1.0..1.0 + 2e-3).contains(&health),
+        "no more than needed: {reduction:?}"
+    );
+    assert!(reduction.trades[0].instrument.starts_with("ETH"), "where closing is dear: {reduction:?}");
+}
+
+#[test]
+fn the_fund_says_whether_its_paths_are_enough() {
+    let scenario = long(20_000.0);
+    let few = analyse(&scenario, &Options { paths: 2048, top: 0, ..options() }).fund;
+    assert!((few.tail_paths - 2.048).abs() < 1e-9 && !few.is_sampled_enough, "{few:?}");
+    let needed = few.paths_needed.expect("it loses");
+    assert!(needed >= 10_000, "{needed}");
+    let more = analyse(&scenario, &Options { paths: 65_536, top: 0, checks: 2, ..options() }).fund;
+    assert!(more.is_sampled_enough, "{more:?}");
+    let error = more.at_end.all_error / more.at_end.all;
+    let wanted = 65_536.0 * (error / 0.1) * (error / 0.1);
+    assert!(more.paths_needed.unwrap() as f64 >= wanted * 0.999, "{more:?} {wanted}");
+    let safe = analyse(&long(1e9), &Options { paths: 2048, top: 0, ..options() }).fund;
+    assert_eq!(safe.paths_needed, None, "nothing is lost");
 }

@@ -7,4 +7,5 @@ mod greeks;
 mod liquidation;
 mod oracle;
 mod properties;
+mod reverse;
 mod scenarios;

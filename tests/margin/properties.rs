@@ -60,7 +60,7 @@ fn all() -> AddOns {
         basis: Some(Basis { shift: 0.05, perpetual: 0.002 }),
         wrong_way: Some(WrongWay { collateral: 0.1, own_tokens: Vec::new() }),
         stablecoins: Some([0.02, 0.05]),
-        oracle: Some(OracleRule { confidence: 1.0, deviations: 3.0 }),
+        oracle: Some(OracleRule { confidence: 1.0, deviations: 3.0, ..OracleRule::default() }),
         stressed: Some(StressedWeight { case: "a".to_owned(), weight: 0.25 }),
         lookback: Some("b".to_owned()),
         buffer: Some(Buffer { fraction: 0.25, level: 0.5 }),

@@ -67,6 +67,9 @@ fn accounts_losses_attribution_paths_and_a_what_if_are_shown() {
         "Components of the Expected Shortfall",
         "<table id=\"comparison\">",
         "the account is unchanged",
+        // The cash of the link is in the form, and counts.
+        "<label>Cash paid (-) or received (+), USD",
+        "<dt>Worst driver</dt><dd>",
         "Market 1 of 2026-02-04",
     ] {
         assert!(page.contains(part), "{part} is not in\n{page}");

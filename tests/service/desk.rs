@@ -7,7 +7,7 @@ use shortfall::scenario::Selection;
 use shortfall::service::api::{Balance, Book, EventKind, LevelName, Patch};
 use shortfall::service::{Cancel, DeskFault};
 
-use crate::night::{Night, by_run, open, order};
+use crate::night::{Night, by_run, driver_by_run, open, order};
 
 #[test]
 fn margins_are_those_of_a_run() {
@@ -17,6 +17,7 @@ fn margins_are_those_of_a_run() {
     for account in &scenario.portfolio.accounts {
         let answer = desk.margin(&account.name, false, &Cancel::default()).unwrap();
         assert_eq!(answer.figures, by_run(&scenario, &account.name), "{}", account.name);
+        assert_eq!(answer.worst_driver, driver_by_run(&scenario, &account.name), "{}", account.name);
     }
     let list = desk.accounts();
     assert_eq!(list.accounts.len(), scenario.portfolio.accounts.len());
@@ -35,6 +36,7 @@ fn margins_in_coins_are_those_of_a_run() {
     for account in ["basis-trade", "under-water"] {
         let answer = desk.margin(account, false, &Cancel::default()).unwrap();
         assert_eq!(answer.figures, by_run(&scenario, account), "{account}");
+        assert_eq!(answer.worst_driver, driver_by_run(&scenario, account), "{account}");
     }
 }
 
@@ -46,8 +48,10 @@ fn an_attribution_is_that_of_a_run() {
     scenario.attribution = Selection::Names(vec!["market-maker".to_owned()]);
     let outcome = run::run(&scenario, &mut CpuEngine::new(scenario.simulation.precision), &mut Silent);
     let accounts = outcome.unwrap().cases.swap_remove(0).accounts.unwrap();
-    let by_run = accounts.iter().find_map(|case| case.attribution.as_ref()).unwrap();
-    let by_run = AttributionResult::new(&scenario, by_run, None);
+    let by_run = accounts.iter().find(|case| case.attribution.is_some()).unwrap();
+    assert!(by_run.greeks.is_some());
+    let attribution = by_run.attribution.as_ref().unwrap();
+    let by_run = AttributionResult::new(&scenario, attribution, by_run.greeks.as_ref());
     let answer = desk.margin("market-maker", true, &Cancel::default()).unwrap();
     let json = |value: &AttributionResult| serde_json::to_value(value).unwrap();
     assert_eq!(json(&answer.attribution.unwrap()), json(&by_run));
@@ -94,7 +98,7 @@ fn expiries_within_the_horizon_come_and_go_with_accounts() {
     let desk = open(night.served());
     assert_eq!(desk.market().market.version, 1);
     // The only account that holds what expires tomorrow.
-    desk.remove("short-strangle").unwrap();
+    desk.remove("short-strangle", None).unwrap();
     assert_eq!(desk.market().market.version, 2, "all paths were simulated again");
     let mut scenario = night.scenario();
     let table = std::fs::read_to_string(night.path("quickstart/positions.csv")).unwrap();
@@ -125,8 +129,14 @@ fn accounts_are_created_replaced_and_removed() {
     let replaced = desk.replace("new", Book::default(), Some(1), &none).unwrap();
     assert_eq!((replaced.revision, replaced.figures.initial_margin), (2, 0.0));
     assert_eq!(desk.account("new").unwrap().book, Book::default());
-    desk.remove("new").unwrap();
+    assert!(matches!(desk.remove("new", Some(1)), Err(DeskFault::Conflict { found: 2, .. })));
+    desk.remove("new", Some(2)).unwrap();
     assert!(matches!(desk.account("new"), Err(DeskFault::NotFound { .. })));
+    // A revision is not given twice: what an answer named is what is found under it.
+    assert_eq!(desk.create("new", book.clone(), &none).unwrap().revision, 3);
+    assert_eq!(desk.revision("new", Some(1)).unwrap().book, book);
+    assert_eq!(desk.revision("new", Some(2)).unwrap().book, Book::default());
+    assert!(matches!(desk.revision("new", Some(9)), Err(DeskFault::NotFound { what: "revision", .. })));
     assert!(matches!(desk.create(" x", book.clone(), &none), Err(DeskFault::Invalid(_))));
     assert!(matches!(desk.create(&"x".repeat(129), book, &none), Err(DeskFault::Invalid(_))));
 }

@@ -4,6 +4,8 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use shortfall::service::api::{Account, Book};
+use shortfall::service::config::Served;
 use shortfall::service::keys::{Accounts, Keys, Role};
 use tungstenite::client::IntoClientRequest;
 use tungstenite::stream::MaybeTlsStream;
@@ -117,6 +119,50 @@ fn a_subscriber_needs_a_key_and_sees_its_accounts() {
     assert!(refused(&json!({"key": key, "colour": 1})).contains("expected"));
     let mut socket = open(&server, &json!({"key": key}));
     assert_eq!(numbers(&page(&mut socket).unwrap()), Vec::<u64>::new());
+}
+
+/// Pages are larger than what a connection holds on its way: two thousand accounts, told of each move.
+#[test]
+fn a_subscriber_that_takes_nothing_is_sent_away_and_told_why() {
+    let night = Night::new();
+    let many = |served: &mut Served| {
+        let empty = |n: usize| Account { account: format!("a{n:04}"), revision: 1, book: Book::default() };
+        served.accounts = (0..2000).map(empty).collect();
+        served.config.events_kept = 1_000_000;
+        served.scenario.simulation.paths = 640;
+    };
+    let server = Server::with_all(&night, many, |options| options.limits.taking = Duration::from_secs(3));
+    let mut quick = open(&server, &json!({"accounts": ["a0007"]}));
+    let mut slow = open(&server, &json!({}));
+    page(&mut slow).unwrap();
+    page(&mut quick).unwrap();
+    let dropped = || {
+        let text = server.get("/metrics").text;
+        text.contains("shortfall_subscribers_dropped_total{kind=\"slow\"} 1")
+    };
+    let as_of = server.desk.status().market.as_of;
+    let mut moves = 0;
+    while !dropped() {
+        server.send("PATCH", "/v1/market", &json!({"as_of": as_of, "assets": []})).ok();
+        moves += 1;
+    }
+    // It has the pages that were on their way, then the reason, and its number to go on with.
+    let mut next = 0;
+    let reason = loop {
+        match page(&mut slow) {
+            Ok(page) => next = page["next"].as_u64().unwrap(),
+            Err(reason) => break reason,
+        }
+    };
+    assert!(reason.contains("slow consumer"), "{reason}");
+    let mut again = open(&server, &json!({"since": next}));
+    let resumed = page(&mut again).unwrap();
+    assert_eq!((numbers(&resumed).first(), &resumed["is_gap"]), (Some(&(next + 1)), &json!(false)));
+    // One that takes its pages is told of every move.
+    let mut told = 0;
+    while told < moves {
+        told += numbers(&page(&mut quick).unwrap()).len();
+    }
 }
 
 #[test]

@@ -23,6 +23,35 @@ const TARGETS: [(&str, &str); 7] = [
     ("PUT", "/v1/snapshot"),
 ];
 
+/// Queries with a number.
+const QUERIES: [&str; 8] = [
+    "/v1/events?since={}",
+    "/v1/results?offset={}",
+    "/v1/results?limit={}",
+    "/v1/market/versions/{}",
+    "/v1/accounts/market-maker?revision={}",
+    "/v1/accounts/market-maker/explanation?market_version={}",
+    "/v1/accounts/market-maker/explanation?market_version=1&revision={}",
+    "/v1/accounts/market-maker/distribution?level={}",
+];
+
+/// The ends of ranges, and what is no number.
+fn hostile_number() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just(u64::MAX.to_string()),
+        Just((u64::MAX - 1).to_string()),
+        Just((1u64 << 63).to_string()),
+        Just("18446744073709551616".to_owned()),
+        Just("-1".to_owned()),
+        Just("0".to_owned()),
+        Just("1e3".to_owned()),
+        Just("NaN".to_owned()),
+        Just("0x10".to_owned()),
+        Just("00000000000000000000001".to_owned()),
+        any::<u64>().prop_map(|n| n.to_string()),
+    ]
+}
+
 /// Bodies that are right but for one place.
 fn seeds() -> Vec<Value> {
     let order = json!({"instrument": "BTC-27MAR26-80000-C", "quantity": 1.0, "implied_volatility": 0.5});
@@ -114,6 +143,34 @@ proptest! {
         if put { body[at] = byte } else { body.truncate(at) }
         let (method, path) = TARGETS[target];
         check(method, path, &body);
+    }
+
+    #[test]
+    fn twice_mutated_bodies_are_answered(
+        target in 0..TARGETS.len(), seed in 0..6usize,
+        places in prop::array::uniform2(0..24usize), values in prop::array::uniform2(hostile())
+    ) {
+        let mut body = seeds().swap_remove(seed);
+        for (place, value) in places.into_iter().zip(&values) {
+            replace(&mut body, &mut { place }, value);
+        }
+        let (method, path) = TARGETS[target];
+        check(method, path, body.to_string().as_bytes());
+    }
+
+    #[test]
+    fn hostile_numbers_in_queries_are_answered(query in 0..QUERIES.len(), number in hostile_number()) {
+        let path = QUERIES[query].replace("{}", &number);
+        let answer = server().get(&path);
+        prop_assert!(answer.status < 500, "{path}: {}", answer.text);
+    }
+
+    #[test]
+    fn hostile_revisions_are_answered(number in hostile_number(), is_quoted in any::<bool>()) {
+        let revision = if is_quoted { format!("\"{number}\"") } else { number };
+        let headers = [("if-match", revision.as_str()), ("content-type", "application/json")];
+        let answer = server().ask("PATCH", "/v1/accounts/basis-trade", &headers, Some(b"{}"));
+        prop_assert!(matches!(answer.status, 200 | 400 | 412), "{revision}: {}", answer.text);
     }
 
     #[test]

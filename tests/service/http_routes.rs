@@ -142,6 +142,19 @@ fn the_market_moves_and_earlier_ones_can_be_explained() {
     assert_eq!(first["numbers"]["assets"][0]["spot"], spot);
     let explained = server.get("/v1/accounts/basis-trade/explanation?market_version=1").ok();
     assert_eq!(explained["figures"], serde_json::to_value(&before.figures).unwrap());
+    let patch = Patch { positions: vec![order("BTC-PERPETUAL", 10.0)], ..Patch::default() };
+    client.patch("basis-trade", &patch).unwrap();
+    let path = "/v1/accounts/basis-trade";
+    let explained = server.get(&format!("{path}/explanation?market_version=1&revision=1")).ok();
+    assert_eq!(explained["figures"], serde_json::to_value(&before.figures).unwrap());
+    assert_eq!(explained["worst_driver"], serde_json::to_value(&before.worst_driver).unwrap());
+    let revisions = server.get(&format!("{path}/revisions")).ok();
+    assert_eq!((&revisions["current"], &revisions["revisions"][0]["revision"]), (&json!(2), &json!(1)));
+    let old = server.get(&format!("{path}?revision=1"));
+    assert_eq!(old.header("etag"), "\"1\"");
+    assert_ne!(old.ok()["book"], server.get(path).ok()["book"]);
+    assert_eq!(server.get(&format!("{path}?revision=7")).problem(404)["type"], "urn:shortfall:not-found");
+    assert_eq!(server.get("/v1/accounts/nobody/revisions").status, 404);
     assert_eq!(server.get("/v1/market/versions/99").status, 404);
     assert_eq!(server.get("/v1/accounts/basis-trade/explanation?market_version=99").status, 404);
 }
@@ -233,6 +246,7 @@ fn the_document_describes_every_route() {
         "/v1/accounts/{account}/distribution",
         "/v1/accounts/{account}/explanation",
         "/v1/accounts/{account}/margin",
+        "/v1/accounts/{account}/revisions",
         "/v1/events",
         "/v1/hedges",
         "/v1/market",
@@ -246,7 +260,7 @@ fn the_document_describes_every_route() {
     ] {
         assert!(paths.iter().any(|known| *known == path), "{path} is not described");
     }
-    assert_eq!(paths.len(), 18, "{paths:?}");
+    assert_eq!(paths.len(), 19, "{paths:?}");
     for method in ["get", "post", "put", "patch", "delete"] {
         let operation = &document["paths"]["/v1/accounts/{account}"][method];
         assert_eq!(operation["security"][0]["key"], json!([]), "{method}");
@@ -276,4 +290,59 @@ fn collect_references(value: &Value, found: &mut Vec<String>) {
 fn operation_ids(document: &Value) -> impl Iterator<Item = &str> {
     let paths = document["paths"].as_object().unwrap().values();
     paths.flat_map(|path| path.as_object().unwrap().values()).filter_map(|o| o["operationId"].as_str())
+}
+
+#[test]
+fn an_account_is_deleted_only_in_the_revision_that_is_named() {
+    let server = Server::new();
+    let path = "/v1/accounts/covered-call";
+    let delete = |revision: &str| server.ask("DELETE", path, &[("if-match", revision)], None);
+    assert_eq!(delete("\"2\"").problem(412)["type"], "urn:shortfall:conflict");
+    assert_eq!(delete("2").status, 400);
+    assert_eq!(server.get(path).status, 200);
+    assert_eq!(delete("\"1\"").status, 204);
+    assert_eq!(server.get(path).status, 404);
+    assert_eq!(server.ask("DELETE", "/v1/accounts/basis-trade", &[], None).status, 204);
+}
+
+#[test]
+fn the_night_is_answered_by_query() {
+    let night = Night::new();
+    let ran = std::process::Command::new(env!("CARGO_BIN_EXE_shortfall"))
+        .args(["run", "--paths", "4096", "--out"])
+        .args([night.path("results"), night.path("quickstart.yaml")])
+        .output()
+        .expect("it runs");
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let server = Server::with_served(&night, |served| served.config.results = Some(night.path("results")));
+    let summary = std::fs::read_to_string(night.path("results/summary.json")).expect("written");
+    let summary: Value = serde_json::from_str(&summary).expect("JSON");
+    let cases = summary["cases"].as_array().expect("cases");
+    let of = |case: &Value| case["accounts"].as_array().expect("accounts").len();
+    let all = server.get("/v1/results").ok();
+    assert_eq!(all["total"], cases.iter().map(of).sum::<usize>());
+    // One row, against what the run wrote beside it.
+    let one = server.get("/v1/results?case=base&account=market-maker").ok();
+    assert_eq!((&one["total"], one["rows"].as_array().unwrap().len()), (&json!(1), 1));
+    let by_run = cases[0]["accounts"].as_array().unwrap().iter().find(|a| a["account"] == "market-maker");
+    let by_run = by_run.expect("in the summary");
+    for field in ["market_value", "equity", "maintenance_margin", "initial_margin", "health", "state"] {
+        assert_eq!(one["rows"][0][field], by_run[field], "{field}");
+    }
+    let tail = &by_run["initial"];
+    assert_eq!(one["rows"][0]["initial_expected_shortfall"], tail["expected_shortfall"]);
+    assert_eq!(one["rows"][0]["initial_standard_error"], tail["standard_error"]);
+    // Pages follow each other, and states are told apart.
+    let first = server.get("/v1/results?limit=2").ok();
+    let second = server.get("/v1/results?limit=2&offset=1").ok();
+    assert_eq!((&first["rows"][1], &first["total"]), (&second["rows"][0], &all["total"]));
+    let states = ["healthy", "margin_call", "liquidate"];
+    let count = |state: &str| server.get(&format!("/v1/results?state={state}")).ok()["total"].as_u64();
+    assert_eq!(states.into_iter().map(|state| count(state).unwrap()).sum::<u64>(), all["total"]);
+    assert_eq!(server.get("/v1/results?account=nobody").ok()["total"], 0);
+    for wrong in ["limit=0", "limit=1001", "state=poor", "colour=red"] {
+        let status = server.get(&format!("/v1/results?{wrong}")).status;
+        assert!(matches!(status, 400 | 422), "{wrong}: {status}");
+    }
+    assert_eq!(Server::new().get("/v1/results").problem(404)["type"], "urn:shortfall:not-found");
 }

@@ -44,7 +44,7 @@ fn roles_and_accounts_decide() {
     let hedge = json!({"account": "basis-trade", "instruments": ["BTC"]}).to_string();
     let as_of = locked.server.desk.status().market.as_of;
     let update = json!({"as_of": as_of, "assets": []}).to_string();
-    let table: [(&str, &str, Option<&str>, [u16; 4]); 20] = [
+    let table: [(&str, &str, Option<&str>, [u16; 4]); 22] = [
         ("GET", "/v1/accounts", None, [200; 4]),
         ("GET", "/v1/accounts/market-maker", None, [200; 4]),
         ("GET", "/v1/accounts/market-maker/margin", None, [200; 4]),
@@ -53,6 +53,8 @@ fn roles_and_accounts_decide() {
         ("GET", "/v1/accounts/nobody", None, [403; 4]),
         ("GET", "/v1/accounts/basis-trade/distribution", None, [403; 4]),
         ("GET", "/v1/accounts/basis-trade/explanation?market_version=1", None, [403; 4]),
+        ("GET", "/v1/accounts/basis-trade/revisions", None, [403; 4]),
+        ("GET", "/v1/accounts/basis-trade?revision=1", None, [403; 4]),
         ("POST", "/v1/what-ifs", Some(&what_if), [200; 4]),
         ("POST", "/v1/what-ifs", Some(&foreign), [403; 4]),
         ("POST", "/v1/what-ifs/batch", Some(&batch), [403; 4]),

@@ -11,6 +11,7 @@ mod http_security;
 mod http_tls;
 mod market;
 mod night;
+mod rules;
 mod server;
 mod store;
 mod what_if;

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use jiff::{SignedDuration, Timestamp};
-use shortfall::service::api::{AssetUpdate, MarketUpdate, Patch, WhatIf};
+use shortfall::service::api::{AssetUpdate, Balance, MarketUpdate, Patch, WhatIf};
+use shortfall::service::config::Served;
 use shortfall::service::{Cancel, Desk, DeskFault};
 
 use crate::night::{Night, by_run, open, order};
@@ -141,11 +142,67 @@ fn an_old_answer_is_explained() {
     let desk = open(night.served());
     let before = desk.margin("market-maker", false, &Cancel::default()).unwrap();
     desk.update_market(&moved(&desk, 65_000.0), &Cancel::default()).unwrap();
-    let explained = desk.explain("market-maker", 1, &Cancel::default()).unwrap();
+    let explained = desk.explain("market-maker", None, 1, &Cancel::default()).unwrap();
     assert_eq!((explained.figures, explained.market.version), (before.figures, 1));
+    assert_eq!(explained.worst_driver, before.worst_driver);
     assert_eq!(desk.market_versions().versions.len(), 2);
-    let gone = desk.explain("market-maker", 9, &Cancel::default());
+    let gone = desk.explain("market-maker", None, 9, &Cancel::default());
     assert!(matches!(gone, Err(DeskFault::NotFound { what: "market version", .. })));
+}
+
+#[test]
+fn an_answer_is_explained_as_it_was_whatever_has_changed_since() {
+    let night = Night::new();
+    let desk = open(night.served());
+    let none = Cancel::default();
+    let trade =
+        |quantity: f64| Patch { positions: vec![order("BTC-PERPETUAL", quantity)], ..Patch::default() };
+    let mut answers = vec![desk.margin("market-maker", false, &none).unwrap()];
+    answers.push(desk.patch("market-maker", &trade(50_000.0), None, &none).unwrap());
+    desk.update_market(&moved(&desk, 65_000.0), &none).unwrap();
+    answers.push(desk.margin("market-maker", false, &none).unwrap());
+    answers.push(desk.patch("market-maker", &trade(-90_000.0), None, &none).unwrap());
+    // The only account whose expiry within the horizon decides when paths are looked at.
+    desk.remove("short-strangle", None).unwrap();
+    answers.push(desk.margin("market-maker", false, &none).unwrap());
+    desk.remove("market-maker", None).unwrap();
+    let named: Vec<(u64, u64)> = answers.iter().map(|a| (a.revision, a.market.version)).collect();
+    assert_eq!(named, [(1, 1), (2, 1), (2, 2), (3, 2), (3, 3)]);
+    assert_ne!(answers[3].figures, answers[4].figures, "other times, other paths");
+    for answer in answers {
+        let (revision, version) = (answer.revision, answer.market.version);
+        let explained = desk.explain("market-maker", Some(revision), version, &none).unwrap();
+        assert_eq!(explained.figures, answer.figures, "revision {revision}, market {version}");
+        assert_eq!((explained.revision, explained.worst_driver), (revision, answer.worst_driver));
+    }
+    let gone = desk.explain("market-maker", None, 1, &none);
+    assert!(matches!(gone, Err(DeskFault::NotFound { what: "account", .. })));
+}
+
+#[test]
+fn revisions_are_kept_as_long_as_versions_and_no_more_than_fit() {
+    let night = Night::new();
+    let mut served = night.served();
+    served.config.versions_kept_for = std::time::Duration::from_secs(60);
+    let now = Arc::new(Mutex::new("2026-02-04T22:00:00Z".parse::<Timestamp>().unwrap()));
+    let kept = |served: Served| {
+        let clock = Arc::clone(&now);
+        let desk = Desk::open_at(served, Arc::new(move || *clock.lock().unwrap())).unwrap();
+        let mut kept = Vec::new();
+        for _ in 0..4 {
+            *now.lock().unwrap() += SignedDuration::from_secs(40);
+            let cash = vec![Balance { asset: "USD".to_owned(), amount: 1.0 }];
+            let patch = Patch { balances: cash, ..Patch::default() };
+            desk.patch("covered-call", &patch, None, &Cancel::default()).unwrap();
+            let revisions = desk.revisions("covered-call").unwrap().revisions;
+            kept.push(revisions.iter().map(|kept| kept.revision).collect::<Vec<_>>());
+        }
+        kept
+    };
+    assert_eq!(kept(served.clone()), [vec![1], vec![1, 2], vec![2, 3], vec![3, 4]]);
+    // Room for one of them: that of the last change always stays.
+    served.config.versions_limit = 1;
+    assert_eq!(kept(served), [vec![1], vec![2], vec![3], vec![4]]);
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use shortfall::engine::cpu::CpuEngine;
 use shortfall::market::Market;
 use shortfall::portfolio::{self, Portfolio, Sources};
-use shortfall::report::{Levels, TailResult};
-use shortfall::run::{self, Silent};
+use shortfall::report::{DriverResult, Levels, TailResult};
+use shortfall::run::{self, AccountCase, Silent};
 use shortfall::scenario::{self, Scenario};
 use shortfall::service::Desk;
 use shortfall::service::api::{Figures, Position};
@@ -101,10 +101,7 @@ pub fn order(instrument: &str, quantity: f64) -> Position {
 
 /// What `run` gives an account in the base case.
 pub fn by_run(scenario: &Scenario, account: &str) -> Figures {
-    let outcome = run::run(scenario, &mut CpuEngine::new(scenario.simulation.precision), &mut Silent);
-    let accounts = outcome.expect("the CPU does not fail").cases.swap_remove(0).accounts.expect("a result");
-    let index = scenario.portfolio.accounts.iter().position(|a| a.name == account).expect("an account");
-    let case = &accounts[index];
+    let case = case_by_run(scenario, account);
     let levels = Levels::of(scenario);
     Figures {
         market_value: case.value.market_value,
@@ -114,7 +111,22 @@ pub fn by_run(scenario: &Scenario, account: &str) -> Figures {
         initial: TailResult::new(&levels.initial, &case.initial),
         maintenance_margin: case.margin.maintenance_margin,
         initial_margin: case.margin.initial_margin,
+        maintenance_components: case.margin.maintenance_lines,
+        initial_components: case.margin.initial_lines,
         health: case.margin.health,
         state: case.margin.state.into(),
     }
+}
+
+/// The worst driver that `run` names for it.
+pub fn driver_by_run(scenario: &Scenario, account: &str) -> Option<DriverResult> {
+    case_by_run(scenario, account).driver.map(|driver| DriverResult::new(scenario, &driver))
+}
+
+fn case_by_run(scenario: &Scenario, account: &str) -> AccountCase {
+    let outcome = run::run(scenario, &mut CpuEngine::new(scenario.simulation.precision), &mut Silent);
+    let mut accounts =
+        outcome.expect("the CPU does not fail").cases.swap_remove(0).accounts.expect("a result");
+    let index = scenario.portfolio.accounts.iter().position(|a| a.name == account).expect("an account");
+    accounts.swap_remove(index)
 }

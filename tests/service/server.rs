@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use shortfall::service::Desk;
+use shortfall::service::config::Served;
 use shortfall::service::http::{self, Options, Running};
 use ureq::http::{HeaderMap, Request};
 
@@ -63,11 +64,23 @@ impl Server {
     }
 
     pub fn with_paths(night: &Night, paths: u64, set: impl FnOnce(&mut Options)) -> Self {
+        Self::with_all(night, |served| served.scenario.simulation.paths = paths, set)
+    }
+
+    pub fn with_served(night: &Night, set: impl FnOnce(&mut Served)) -> Self {
+        Self::with_all(night, set, |_| {})
+    }
+
+    pub fn with_all(
+        night: &Night,
+        set_served: impl FnOnce(&mut Served),
+        set_options: impl FnOnce(&mut Options),
+    ) -> Self {
         let mut options = Options { bind: "127.0.0.1:0".parse().expect("an address"), ..Options::default() };
-        set(&mut options);
+        set_options(&mut options);
         let mut served = night.served();
-        served.scenario.simulation.paths = paths;
         served.config.memory_limit = Some(1 << 30);
+        set_served(&mut served);
         let desk = Arc::new(Desk::open(served).unwrap_or_else(|fault| panic!("{fault}")));
         let running = http::start(Arc::clone(&desk), &options).unwrap_or_else(|fault| panic!("{fault}"));
         let agent = ureq::Agent::config_builder()

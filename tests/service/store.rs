@@ -74,13 +74,20 @@ fn a_kill_loses_no_acknowledged_change() {
         child.kill().unwrap();
         child.wait().unwrap();
         let last = acknowledged.last().unwrap_or(first);
-        let (_, contents) = Store::open(Some(&store)).unwrap();
+        let (opened, contents) = Store::open(Some(&store)).unwrap();
         let account = &contents.accounts[ACCOUNT];
         assert!(account.revision >= last.0, "round {round}: {} of {}", account.revision, last.0);
         assert!(account.revision <= last.0 + 1, "round {round}: more than what was under way");
         assert!(contents.last_event >= last.1, "round {round}");
         // All of a change or nothing of it.
         assert_eq!(held(&account.book.positions), (account.revision - 1) as f64, "round {round}");
+        // What it was before is kept, all of it, so that every acknowledged answer can be explained.
+        for earlier in [revision, last.0 - 1, account.revision - 1] {
+            let kept = opened.revision(ACCOUNT, earlier).unwrap();
+            let kept = kept.unwrap_or_else(|| panic!("round {round}: revision {earlier} is gone"));
+            assert_eq!(held(&kept.book.positions), (earlier - 1) as f64, "round {round}");
+        }
+        assert_eq!(opened.revision(ACCOUNT, account.revision).unwrap(), None, "it is current");
         assert!(account.revision > revision, "round {round}: the child went on");
         interrupted += u64::from(account.revision > last.0);
         revision = account.revision;
@@ -100,7 +107,7 @@ fn a_restart_goes_on() {
         let mut update = desk.market().numbers;
         update.assets[0].spot = Some(69_000.0);
         desk.update_market(&update, &none).unwrap();
-        desk.remove("under-water").unwrap();
+        desk.remove("under-water", None).unwrap();
         let figures = desk.margin(ACCOUNT, false, &none).unwrap();
         (figures, desk.market(), desk.status().last_event)
     };
@@ -111,6 +118,11 @@ fn a_restart_goes_on() {
     assert!(desk.account("under-water").is_err());
     assert_eq!(desk.status().last_event, last);
     assert_eq!(desk.market_versions().versions.len(), 2);
+    // So are earlier revisions, those of an account that is gone, too.
+    let explained = desk.explain("under-water", Some(1), 1, &none).unwrap();
+    assert_eq!(explained.figures, crate::night::by_run(&night.scenario(), "under-water"));
+    let kept = desk.revisions(ACCOUNT).unwrap();
+    assert_eq!((kept.current, kept.revisions.len(), kept.revisions[0].revision), (Some(2), 1, 1));
     desk.patch(ACCOUNT, &trade(1.0), None, &none).unwrap();
     assert!(desk.status().last_event > last);
     drop(desk);
@@ -150,6 +162,8 @@ fn an_export_comes_back() {
     drop(other);
     let other = with_store(&night, &store, crate::night::PATHS);
     assert_eq!(other.export().unwrap().accounts, snapshot.accounts);
+    // Revisions begin anew with what came.
+    assert_eq!(other.revisions(ACCOUNT).unwrap().revisions, []);
     // A wrong one changes nothing, and everything that is wrong is named.
     let mut wrong = snapshot.clone();
     wrong.accounts[0].book.positions[0].quantity = f64::INFINITY;

@@ -5,6 +5,7 @@
 
 mod clock;
 mod decompose;
+mod kept;
 mod net;
 mod resident;
 mod revalue;
@@ -25,7 +26,8 @@ use crate::risk::{Bracket, Tail};
 use crate::scenario::Precision;
 
 pub use self::decompose::{Grouping, RegeneratedPath, TailSums};
-pub use self::resident::{CHUNK, Factors, Leg, Netted, Pace, Slab, Unhurried, padded};
+pub use self::kept::CpuKeeper;
+pub use self::resident::{CHUNK, padded};
 pub use self::simulate::stream;
 
 /// Blocks of a tile at most: between tiles the accounts' tails are visited once.
@@ -73,6 +75,19 @@ impl CpuEngine {
     /// Factors and profits of a range of paths in f64.
     pub fn cube_f64(&self, job: &Job, paths: Range<u64>) -> Cube<f64> {
         self.cube_in::<Lanes<f64, 8>>(&Model::new(job), paths)
+    }
+
+    /// Profits after given factors, which come in blocks of `[observation][asset][factor][BLOCK]`.
+    pub fn cube_of_factors_f64(&self, job: &Job, factors: Vec<Vec<f64>>) -> Cube<f64> {
+        let model = Model::<f64>::new(job);
+        let revalue = |factors: &Vec<f64>| {
+            let mut pnl = vec![0.0; model.rows.len() * BLOCK];
+            let work = RevalueBlock::<Lanes<f64, 8>> { model: &model, factors, pnl: &mut pnl };
+            self.instructions.dispatch(work);
+            pnl
+        };
+        let pnl = factors.par_iter().map(revalue).collect();
+        Cube { factors, pnl }
     }
 
     /// Losses of accounts at a horizon on the paths of a cube: one call of `visit` for each
@@ -294,6 +309,20 @@ impl<R: Real, P: Paths> pulp::WithSimd for PriceBlock<'_, R, P> {
         if let (Some(clock), Some(begun), Some(between)) = (self.clock, begun, between) {
             clock.priced(begun, between);
         }
+    }
+}
+
+struct RevalueBlock<'a, R: Real> {
+    model: &'a Model<R::Scalar>,
+    factors: &'a [R::Scalar],
+    pnl: &'a mut [R::Scalar],
+}
+
+impl<R: Real> pulp::WithSimd for RevalueBlock<'_, R> {
+    type Output = ();
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        revalue::revalue::<R>(self.model, self.factors, self.pnl);
     }
 }
 

@@ -4,10 +4,13 @@
 //! Profits are kept in chunks of [`CHUNK`] paths, `[row][path]` in each: a pass over one row reads
 //! 16 KiB at a time, and what it sums stays in the first cache.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use rayon::prelude::*;
 
 use super::simulate::{Consecutive, State, simulate};
 use super::{BLOCK, CpuEngine, FACTORS, Job, revalue};
+use crate::engine::Pace;
 use crate::engine::model::Model;
 use crate::numeric::{Lanes, Real};
 use crate::risk::{Bracket, Tail};
@@ -16,23 +19,12 @@ use crate::risk::{Bracket, Tail};
 pub const CHUNK: usize = 64 * BLOCK;
 /// Losses that are compared with a bracket's floor at once: few groups hold a loss above it.
 const GROUP: usize = 16;
+/// Chunks have room for rows up to a multiple of it.
+const SPARE_ROWS: usize = 16;
+/// Accounts that are netted in one pass over the cube: their tails stay in the second cache.
+const TOGETHER: usize = 64;
 
 type Lane = Lanes<f32, 16>;
-
-/// What a long computation asks before each block of paths.
-pub trait Pace: Sync {
-    /// Whether to go on; it may wait here for work that is more urgent.
-    fn go_on(&self) -> bool;
-}
-
-/// Goes on to the end.
-pub struct Unhurried;
-
-impl Pace for Unhurried {
-    fn go_on(&self) -> bool {
-        true
-    }
-}
 
 /// Factors of all paths, `[block][observation][asset][factor][BLOCK]` in each chunk.
 #[derive(Default)]
@@ -43,13 +35,68 @@ pub struct Factors {
 /// Profits of one unit of some rows on all paths, `[row][path]` in each chunk.
 pub struct Slab {
     rows: usize,
-    chunks: Vec<Vec<f32>>,
+    chunks: Vec<Chunk>,
+}
+
+/// Memory of slabs that are gone, for those to come: memory that is new to the process costs a page
+/// fault for every 4 KiB, as much as a third of a revaluation.
+#[derive(Default)]
+pub struct Stock(Mutex<Vec<Vec<f32>>>);
+
+/// A chunk, whose memory goes back to the stock that it came from.
+struct Chunk {
+    values: Vec<f32>,
+    stock: Arc<Stock>,
+}
+
+impl Stock {
+    /// Takes a chunk of `rows` on `paths`, whatever stands in it.
+    fn take(self: &Arc<Self>, rows: usize, paths: usize) -> Chunk {
+        let wanted = rows * paths;
+        // A few rows more or less, as instruments come and go, fit into the same memory.
+        let room = rows.next_multiple_of(SPARE_ROWS) * paths;
+        let found = {
+            let mut stock = self.lock();
+            let fitting = stock.iter().position(|values| values.capacity() == room);
+            fitting.map(|index| stock.swap_remove(index))
+        };
+        let mut values = found.unwrap_or_else(|| vec![0.0; room]);
+        values.resize(wanted, 0.0);
+        Chunk { values, stock: Arc::clone(self) }
+    }
+
+    /// Frees what lies in stock.
+    pub fn clear(&self) {
+        self.lock().clear();
+    }
+
+    /// Bytes of what lies in stock.
+    pub fn bytes(&self) -> u64 {
+        self.lock().iter().map(|values| (values.capacity() * size_of::<f32>()) as u64).sum()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Vec<f32>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        self.stock.lock().push(std::mem::take(&mut self.values));
+    }
 }
 
 impl Factors {
     /// Bytes that the factors of a job take.
     pub fn bytes(job: &Job, paths: u64) -> u64 {
         padded(paths) as u64 * (job.observations.len() * job.assets * FACTORS * size_of::<f32>()) as u64
+    }
+
+    /// Log return of an asset at an observation of the job that was simulated, on a path.
+    pub fn log_return(&self, job: &Job, observation: usize, asset: usize, path: usize) -> f32 {
+        let block = path % CHUNK / BLOCK * job.observations.len() + observation;
+        let start = (block * job.assets + asset) * FACTORS * BLOCK;
+        self.chunks[path / CHUNK][start + path % BLOCK]
     }
 }
 
@@ -70,7 +117,7 @@ impl Slab {
     }
 
     fn row(&self, chunk: usize, row: usize) -> &[f32] {
-        let chunk = &self.chunks[chunk];
+        let chunk = &self.chunks[chunk].values;
         let paths = chunk.len() / self.rows;
         &chunk[row * paths..(row + 1) * paths]
     }
@@ -98,6 +145,19 @@ pub struct Netted<'a> {
     /// Paths.
     pub paths: u64,
 }
+
+/// An account of several, its brackets at the horizon, and whether its profits are wanted, too.
+pub struct Asked<'a> {
+    /// The account.
+    pub netted: Netted<'a>,
+    /// One for each tail that is wanted.
+    pub brackets: Vec<Bracket>,
+    /// Whether its profits are wanted.
+    pub is_kept: bool,
+}
+
+/// Tails of an account and, where they are wanted, its profits on all paths, up to a whole block.
+pub type Answered = (Vec<Tail>, Option<Vec<f32>>);
 
 /// Paths up to a whole block.
 pub fn padded(paths: u64) -> usize {
@@ -127,21 +187,21 @@ impl CpuEngine {
         Some(Factors { chunks })
     }
 
-    /// Profits of the job's rows from factors of a job that simulates alike.
-    pub fn slab(&self, job: &Job, factors: &Factors, pace: &dyn Pace) -> Option<Slab> {
+    /// Profits of the job's rows from factors of a job that simulates alike, in memory of the stock.
+    pub fn slab(&self, job: &Job, factors: &Factors, stock: &Arc<Stock>, pace: &dyn Pace) -> Option<Slab> {
         let model = Model::<f32>::new(job);
         let rows = model.rows.len();
         let block_len = (model.observations.len() * model.assets * FACTORS * BLOCK).max(1);
         let run = |pnl: &mut Vec<f32>, chunk: &Vec<f32>| {
             let paths = chunk.len() / block_len * BLOCK;
-            let mut profits = vec![0.0; rows * paths];
+            let mut profits = stock.take(rows, paths);
             for (block, factors) in chunk.chunks(block_len).enumerate() {
                 if !pace.go_on() {
                     return None;
                 }
                 self.instructions.dispatch(Revalue { model: &model, factors, pnl: &mut *pnl });
                 for (row, pnl) in pnl.chunks(BLOCK).enumerate() {
-                    profits[row * paths + block * BLOCK..][..BLOCK].copy_from_slice(pnl);
+                    profits.values[row * paths + block * BLOCK..][..BLOCK].copy_from_slice(pnl);
                 }
             }
             Some(profits)
@@ -163,6 +223,49 @@ impl CpuEngine {
             goes_on
         });
         whole.reduce(|| true, |a, b| a && b).then_some(profits)
+    }
+
+    /// Tails of several accounts, each at its brackets: every chunk of the cube is read once for all of
+    /// them.
+    pub fn netted_tails_of(&self, accounts: &[Asked<'_>], pace: &dyn Pace) -> Option<Vec<Answered>> {
+        let mut all = Vec::with_capacity(accounts.len());
+        for accounts in accounts.chunks(TOGETHER) {
+            all.extend(self.netted_together(accounts, pace)?);
+        }
+        Some(all)
+    }
+
+    fn netted_together(&self, accounts: &[Asked<'_>], pace: &dyn Pace) -> Option<Vec<Answered>> {
+        let paths = accounts.first().map_or(0, |asked| asked.netted.paths as usize);
+        let room = |asked: &Asked<'_>| asked.is_kept.then(|| vec![0.0; padded(paths as u64)]);
+        let mut profits: Vec<Option<Vec<f32>>> = accounts.iter().map(room).collect();
+        // One account's chunks are another account's: each task has its chunk of all of them.
+        let mut rooms: Vec<_> =
+            profits.iter_mut().map(|kept| Some(kept.as_mut()?.chunks_mut(CHUNK))).collect();
+        let mut of_chunk = || rooms.iter_mut().map(|kept| kept.as_mut()?.next()).collect::<Vec<_>>();
+        let tasks: Vec<_> = (0..paths.div_ceil(CHUNK)).map(|chunk| (chunk, of_chunk())).collect();
+        let none = || accounts.iter().map(|asked| vec![Tail::default(); asked.brackets.len()]).collect();
+        let collect = |mut tails: Vec<Vec<Tail>>, (chunk, rooms): (usize, Vec<Option<&mut [f32]>>)| {
+            let valid = (paths - chunk * CHUNK).min(CHUNK);
+            let mut buffer = [0.0; CHUNK];
+            for ((asked, room), tails) in accounts.iter().zip(rooms).zip(&mut tails) {
+                if !pace.go_on() {
+                    return None;
+                }
+                let profits = room.unwrap_or(&mut buffer[..padded(valid as u64)]);
+                self.instructions.dispatch(Net { account: &asked.netted, chunk, profits: &mut *profits });
+                let profits = &profits[..valid];
+                self.instructions.dispatch(Collect { profits, brackets: &asked.brackets, tails });
+            }
+            Some(tails)
+        };
+        let merge = |mut all: Vec<Vec<Tail>>, more: Vec<Vec<Tail>>| {
+            let pairs = all.iter_mut().flatten().zip(more.iter().flatten());
+            pairs.for_each(|(all, more)| all.merge(more));
+            Some(all)
+        };
+        let tails = tasks.into_par_iter().try_fold(none, collect).try_reduce(none, merge)?;
+        Some(tails.into_iter().zip(profits).collect())
     }
 
     /// Losses of an account on its first paths.
@@ -324,7 +427,7 @@ fn add_group(profits: &[f32], bracket: &Bracket, tail: &mut Tail) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{Engine, Pilot};
+    use crate::engine::{Engine, Pilot, Unhurried};
     use crate::scenario::Precision;
     use crate::{run, scenario};
 
@@ -339,7 +442,7 @@ mod tests {
         let brackets = Pilot::new(&job, PATHS).brackets(&job, 1.0);
         let expected = engine.tails(&job, &brackets, 0..PATHS, &mut |_| ()).unwrap();
         let factors = engine.factors(&job, PATHS, &Unhurried).unwrap();
-        let slab = engine.slab(&job, &factors, &Unhurried).unwrap();
+        let slab = engine.slab(&job, &factors, &Arc::default(), &Unhurried).unwrap();
         let levels = job.levels.len();
         for account in 0..job.accounts() {
             for (level, of) in job.levels.iter().enumerate() {
@@ -382,7 +485,7 @@ mod tests {
         let engine = CpuEngine::new(Precision::F32);
         assert!(engine.factors(&job, PATHS, &Stop).is_none());
         let factors = engine.factors(&job, PATHS, &Unhurried).unwrap();
-        assert!(engine.slab(&job, &factors, &Stop).is_none());
+        assert!(engine.slab(&job, &factors, &Arc::default(), &Stop).is_none());
         let nothing = Netted { base: None, legs: &[], paths: PATHS };
         assert!(engine.netted(&nothing, &Stop).is_none());
     }

@@ -97,6 +97,13 @@ impl Device {
         buffer
     }
 
+    /// Copies the first bytes of a buffer to another.
+    pub fn copy(&self, from: &Buffer, to: &Buffer, bytes: u64) {
+        let mut encoder = self.raw.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        encoder.copy_buffer_to_buffer(from, 0, to, 0, Some(bytes));
+        self.queue.submit([encoder.finish()]);
+    }
+
     pub fn buffer(&self, label: &str, bytes: u64, usage: BufferUsages) -> Buffer {
         let size = bytes.max(LEAST_BYTES).next_multiple_of(16);
         self.raw.create_buffer(&BufferDescriptor {
@@ -124,28 +131,40 @@ impl Device {
         match answer {
             Ok(_) => Ok(()),
             Err(wgpu::PollError::Timeout) => {
-                Err(EngineFault::Lost(format!("no answer within {} s", timeout.as_secs())))
+                // It may come back, but nothing that it still holds is believed.
+                keep_first(&self.faults.lost, format!("no answer within {} s", timeout.as_secs()));
+                self.check()
             }
             Err(error) => Err(EngineFault::Device(error.to_string())),
         }
     }
 
-    /// Reads a buffer back.
+    /// Reads the first numbers of a buffer back.
     pub fn read<T: bytemuck::Pod>(&self, buffer: &Buffer, count: usize) -> Result<Vec<T>, EngineFault> {
-        let bytes = (count * size_of::<T>()) as u64;
-        let mut views = self.read_together(&[(buffer, bytes)])?;
+        self.read_from(buffer, 0, count)
+    }
+
+    /// Reads numbers of a buffer back, from one on.
+    pub fn read_from<T: bytemuck::Pod>(
+        &self,
+        buffer: &Buffer,
+        first: u64,
+        count: usize,
+    ) -> Result<Vec<T>, EngineFault> {
+        let size = size_of::<T>() as u64;
+        let mut views = self.read_together(&[(buffer, first * size, count as u64 * size)])?;
         Ok(bytemuck::pod_collect_to_vec(&views.pop().unwrap_or_default()))
     }
 
-    /// Reads the first bytes of some buffers back, with one wait for all.
-    pub fn read_together(&self, buffers: &[(&Buffer, u64)]) -> Result<Vec<Vec<u8>>, EngineFault> {
+    /// Reads bytes of some buffers back, each from one on and so many, with one wait for all.
+    pub fn read_together(&self, buffers: &[(&Buffer, u64, u64)]) -> Result<Vec<Vec<u8>>, EngineFault> {
         let usage = BufferUsages::MAP_READ | BufferUsages::COPY_DST;
         let staged = self.scoped(|| {
             let mut encoder = self.raw.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            let stage = |&(buffer, bytes): &(&Buffer, u64)| {
+            let stage = |&(buffer, first, bytes): &(&Buffer, u64, u64)| {
                 let staging = self.buffer("readback", bytes, usage);
                 if bytes > 0 {
-                    encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, Some(bytes));
+                    encoder.copy_buffer_to_buffer(buffer, first, &staging, 0, Some(bytes));
                 }
                 staging
             };
@@ -153,7 +172,7 @@ impl Device {
             self.queue.submit([encoder.finish()]);
             staged
         })?;
-        let sizes = buffers.iter().map(|(_, bytes)| *bytes);
+        let sizes = buffers.iter().map(|(.., bytes)| *bytes);
         let mapping: Vec<_> = staged.iter().zip(sizes).map(|(staging, bytes)| map(staging, bytes)).collect();
         self.wait()?;
         mapping.into_iter().map(Mapping::read).collect()

@@ -11,11 +11,15 @@ mod numeric_tests;
 mod pace;
 mod pipelines;
 mod plan;
+mod resident;
+#[cfg(test)]
+mod resident_tests;
 mod session;
 #[cfg(test)]
 mod shader_tests;
 mod shaders;
 mod stopwatch;
+mod submit;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +34,7 @@ use super::{BLOCK, Cube, DeviceReport, Engine, EngineFault, Job, Shape, StageTim
 use crate::risk::{Bracket, Tail};
 
 pub use self::adapter::{AdapterKind, AdapterSummary, Wanted, adapters, hardware};
+pub use self::resident::GpuKeeper;
 pub use self::shaders::{PhiloxVariant, shaders_blake3};
 
 /// Sizes for hardware: enough paths to fill a large GPU, in memory that a small one has.
@@ -138,7 +143,7 @@ impl GpuEngine {
         let mut first = paths.start;
         while first < paths.end {
             let count = (paths.end - first).next_multiple_of(block).min(session.stride());
-            let work = TileWork { first, count, net: false };
+            let work = TileWork { first, count, is_simulated: false, net: false };
             session.tile(&work)?;
             let stride = session.stride() as usize;
             blocks(&session.factors()?, stride, count as usize, &mut cube.factors);
@@ -180,7 +185,7 @@ impl GpuEngine {
         };
         let habits = Habits { losses, reversed: self.options.reversed };
         loop {
-            match Session::new(&self.device, pipelines, job, brackets, plan, habits) {
+            match Session::new(&self.device, pipelines, job, brackets, plan, habits, None) {
                 Err(EngineFault::OutOfMemory(_)) if plan.stride > block => {
                     plan = plan::plan(&needs, &allowed, plan.stride / 2, workgroup)?;
                 }

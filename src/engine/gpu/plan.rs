@@ -14,9 +14,9 @@ const FOLD_PARTS: u64 = BINS as u64 + 2;
 /// Paths of a `revalue` invocation.
 const ROW_PATHS: u64 = 4;
 /// Paths of a `net` invocation.
-const NET_PATHS: u64 = 4;
+pub const NET_PATHS: u64 = 4;
 /// Iterations of all loops of an invocation: lavapipe ends a loop silently after 65,535.
-const MOST_ITERATIONS: u64 = 60_000;
+pub const MOST_ITERATIONS: u64 = 60_000;
 /// Rounds of a Philox block, and the iteration that asks for it.
 const PHILOX_ITERATIONS: u64 = 11;
 /// Private memory of an invocation holds five numbers an asset.
@@ -183,6 +183,8 @@ pub struct Dispatch {
 pub struct TileWork {
     pub first: u64,
     pub count: u64,
+    /// Whether their factors are there already.
+    pub is_simulated: bool,
     /// Whether accounts are netted too.
     pub net: bool,
 }
@@ -207,7 +209,7 @@ pub fn dispatches(
     let across = work.count.div_ceil(plan.workgroup.into()) as u32;
     let mut all = Vec::new();
     let total = tables.observations.last().map_or(0, |observation| observation.step_end);
-    let mut step = 0;
+    let mut step = if work.is_simulated { total } else { 0 };
     while step < total {
         let end = (step + plan.steps).min(total);
         let observation = tables.observations.iter().position(|o| step < o.step_end).unwrap_or(0) as u32;
@@ -253,7 +255,8 @@ pub fn last_fold(plan: &Plan, needs: &Needs, tables: &Tables, workgroups: u32) -
     Dispatch { stage: super::shaders::Stage::Fold, grid, params: tables.params }
 }
 
-fn fold_grid(needs: &Needs, workgroup: u32, workgroups: u32) -> [u32; 3] {
+/// Workgroups that fold all tails.
+pub fn fold_grid(needs: &Needs, workgroup: u32, workgroups: u32) -> [u32; 3] {
     let groups = (needs.accounts * needs.levels * FOLD_PARTS).div_ceil(workgroup.into());
     let [x, y] = folded(groups, workgroups);
     [x, y, 1]
@@ -349,7 +352,12 @@ mod tests {
             let plan = plan(&needs, &ALLOWED, tile, 64).expect("it fits");
             let (mut unfolded, mut in_limbs) = (0, 0);
             for tile in 0..100 {
-                let work = TileWork { first: tile * plan.stride, count: plan.stride - 1, net: true };
+                let work = TileWork {
+                    first: tile * plan.stride,
+                    count: plan.stride - 1,
+                    is_simulated: false,
+                    net: true,
+                };
                 for dispatch in dispatches(&plan, &needs, &tables, &work, 65_535, &mut unfolded) {
                     match dispatch.stage {
                         super::super::shaders::Stage::Fold => in_limbs = 0,

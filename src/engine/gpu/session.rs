@@ -4,18 +4,16 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Instant;
 
-use wgpu::{
-    BindGroup, BindGroupDescriptor, BindGroupEntry, BindingResource, Buffer, BufferBinding, BufferSize,
-    BufferUsages, SubmissionIndex,
-};
+use wgpu::{BindGroup, Buffer, SubmissionIndex};
 
 use super::device::Device;
-use super::layout::{self, Params, Tables, flag};
+use super::layout::{self, Tables, flag};
 use super::pace::Pace;
 use super::pipelines::Pipelines;
 use super::plan::{self, Dispatch, Needs, Plan, TAIL_WORDS, TileWork};
 use super::shaders::Stage;
 use super::stopwatch::Stopwatch;
+use super::submit::{self, Slots};
 use crate::engine::{EngineFault, Job, StageTimes};
 use crate::risk::{BINS, Bracket, Tail};
 
@@ -35,9 +33,8 @@ pub struct Session<'a> {
     tables: Tables,
     needs: Needs,
     plan: Plan,
-    /// Parameters of a tile's dispatches, one every `slot` bytes.
-    params: Buffer,
-    slot: u64,
+    /// Parameters of a tile's dispatches.
+    slots: Slots,
     factors: Buffer,
     pnl: Buffer,
     losses: Buffer,
@@ -58,7 +55,8 @@ pub struct Session<'a> {
 const QUEUED: usize = 2;
 
 impl<'a> Session<'a> {
-    /// Uploads a job. Everything that the run needs is allocated here.
+    /// Uploads a job, on factors that are there already if they are given. Everything that the run
+    /// needs is allocated here.
     pub fn new(
         device: &'a Device,
         pipelines: &'a Pipelines,
@@ -66,12 +64,17 @@ impl<'a> Session<'a> {
         brackets: &[Bracket],
         plan: Plan,
         habits: Habits,
+        factors: Option<&Buffer>,
     ) -> Result<Self, EngineFault> {
         let mut tables = Tables::new(job);
         tables.params.flags |= if habits.reversed { flag::REVERSED } else { 0 };
         tables.params.flags |= if habits.losses { flag::KEEP_LOSSES } else { 0 };
         let needs = Needs::new(job, habits.losses);
-        device.scoped(|| Self::allocate(device, pipelines, job, brackets, plan, needs, tables))
+        device.scoped(|| {
+            let bytes = plan.stride * needs.factor_bytes();
+            let factors = factors.cloned().unwrap_or_else(|| device.storage("factors", bytes));
+            Self::allocate(device, pipelines, job, brackets, plan, (needs, tables), factors)
+        })
     }
 
     fn allocate(
@@ -80,26 +83,24 @@ impl<'a> Session<'a> {
         job: &Job,
         brackets: &[Bracket],
         plan: Plan,
-        needs: Needs,
-        tables: Tables,
+        (needs, tables): (Needs, Tables),
+        factors: Buffer,
     ) -> Self {
         let limits = device.raw.limits();
-        let slot = (size_of::<Params>() as u64)
-            .next_multiple_of(u64::from(limits.min_uniform_buffer_offset_alignment));
-        let whole = TileWork { first: 0, count: plan.stride, net: true };
+        let whole = TileWork { first: 0, count: plan.stride, is_simulated: false, net: true };
         let workgroups = limits.max_compute_workgroups_per_dimension;
         let most = plan::dispatches(&plan, &needs, &tables, &whole, workgroups, &mut 0);
         // Later tiles may fold at other slices.
-        let slots = most.len() as u64 + plan.stride / plan.slice + 1;
-        let usage = BufferUsages::UNIFORM | BufferUsages::COPY_DST;
-        let params = device.buffer("params", slots * slot, usage);
-        let factors = device.storage("factors", plan.stride * needs.factor_bytes());
+        let slots = Slots::new(device, most.len() as u64 + plan.stride / plan.slice + 1);
         let kept = device.storage("quantities", plan.stride * needs.quantity_bytes());
         let pnl = device.storage("pnl", plan.stride * needs.pnl_bytes());
         let losses = device.storage("losses", plan.stride * needs.loss_bytes());
         let tails = device.storage("tails", needs.tail_bytes());
         let totals = device.storage("totals", needs.tail_bytes());
-        let group = |stage: Stage, buffers: &[&Buffer]| bind(device, pipelines, stage, &params, buffers);
+        let group = |stage: Stage, buffers: &[&Buffer]| {
+            let buffers: Vec<_> = buffers.iter().map(|buffer| buffer.as_entire_binding()).collect();
+            submit::bind(device, pipelines, stage, &slots, &buffers)
+        };
         let simulate_tables = [
             device.table("observations", &tables.observations),
             device.table("step terms", &tables.step_terms),
@@ -131,7 +132,7 @@ impl<'a> Session<'a> {
             tables,
             needs,
             plan,
-            slot,
+            slots,
             factors,
             pnl,
             losses,
@@ -139,7 +140,6 @@ impl<'a> Session<'a> {
             unfolded: 0,
             stopwatch: Stopwatch::new(device),
             times: StageTimes::default(),
-            params,
         }
     }
 
@@ -170,7 +170,7 @@ impl<'a> Session<'a> {
         loop {
             while under_way.len() < QUEUED && first < paths.end {
                 let count = (paths.end - first).min(pace.paths(stride));
-                let submission = self.start(&TileWork { first, count, net: true })?;
+                let submission = self.start(&TileWork { first, count, is_simulated: false, net: true })?;
                 under_way.push_back((submission, count, Instant::now()));
                 first += count;
             }
@@ -229,10 +229,15 @@ impl<'a> Session<'a> {
             self.device.queue.submit([encoder.finish()]);
             resolved
         })?;
-        let mut read = self.device.read_together(&[(buffer, bytes), (ticks, ticks_bytes)])?;
+        let mut read = self.device.read_together(&[(buffer, 0, bytes), (ticks, 0, ticks_bytes)])?;
         let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&read.pop().unwrap_or_default());
         self.times += stopwatch.finish(&ticks);
         Ok(read.pop().unwrap_or_default())
+    }
+
+    /// Ends the session, and leaves the factors and the profits of its last tile on the device.
+    pub fn left(self) -> (Buffer, Buffer) {
+        (self.factors, self.pnl)
     }
 
     /// Factors of the tile, `[observation][asset][factor][stride]`.
@@ -263,32 +268,9 @@ impl<'a> Session<'a> {
     }
 
     fn submit(&mut self, dispatches: &[Dispatch]) -> Result<SubmissionIndex, EngineFault> {
-        let mut bytes = vec![0u8; dispatches.len() * self.slot as usize];
-        for (dispatch, place) in dispatches.iter().zip(bytes.chunks_mut(self.slot as usize)) {
-            place[..size_of::<Params>()].copy_from_slice(bytemuck::bytes_of(&dispatch.params));
-        }
         let mut stopwatch = self.stopwatch.take();
-        let submitted = self.device.scoped(|| {
-            // On the queue this comes after the submissions that read the parameters before.
-            self.device.queue.write_buffer(&self.params, 0, &bytes);
-            let mut encoder =
-                self.device.raw.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            let stage = |index: usize| dispatches.get(index).map(|dispatch| dispatch.stage);
-            for (index, dispatch) in dispatches.iter().enumerate() {
-                let before = index.checked_sub(1).and_then(stage);
-                let times =
-                    |stopwatch| Stopwatch::writes(stopwatch, before, dispatch.stage, stage(index + 1));
-                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-                    label: Some(dispatch.stage.name()),
-                    timestamp_writes: stopwatch.as_mut().and_then(times),
-                });
-                pass.set_pipeline(&self.pipelines.stage(dispatch.stage).pipeline);
-                pass.set_bind_group(0, self.bindings(dispatch), &[index as u32 * self.slot as u32]);
-                let [x, y, z] = dispatch.grid;
-                pass.dispatch_workgroups(x, y, z);
-            }
-            self.device.queue.submit([encoder.finish()])
-        });
+        let work: Vec<_> = dispatches.iter().map(|dispatch| (dispatch, self.bindings(dispatch))).collect();
+        let submitted = submit::submit(self.device, self.pipelines, &self.slots, &work, &mut stopwatch);
         self.stopwatch = stopwatch;
         submitted
     }
@@ -300,33 +282,13 @@ impl<'a> Session<'a> {
             Stage::Revalue => &self.revalue,
             Stage::Net => &self.net[dispatch.params.horizon as usize],
             Stage::Fold => &self.fold,
+            Stage::AddLegs => unreachable!("a session nets accounts whole"),
         }
     }
 }
 
-fn bind(
-    device: &Device,
-    pipelines: &Pipelines,
-    stage: Stage,
-    params: &Buffer,
-    buffers: &[&Buffer],
-) -> BindGroup {
-    let size = BufferSize::new(size_of::<Params>() as u64);
-    let params = BindingResource::Buffer(BufferBinding { buffer: params, offset: 0, size });
-    let resources = std::iter::once(params).chain(buffers.iter().map(|b| b.as_entire_binding()));
-    let entries: Vec<_> = resources
-        .enumerate()
-        .map(|(binding, resource)| BindGroupEntry { binding: binding as u32, resource })
-        .collect();
-    device.raw.create_bind_group(&BindGroupDescriptor {
-        label: Some(stage.name()),
-        layout: &pipelines.stage(stage).bindings,
-        entries: &entries,
-    })
-}
-
 /// A tail from its totals in pairs of words.
-fn tail(words: &[u32]) -> Tail {
+pub fn tail(words: &[u32]) -> Tail {
     let total = |place: usize| u64::from(words[place]) | u64::from(words[place + 1]) << 32;
     let mut tail = Tail::default();
     for (index, bin) in tail.bins.iter_mut().enumerate() {

@@ -30,10 +30,12 @@ pub enum Stage {
     Revalue,
     Net,
     Fold,
+    AddLegs,
 }
 
 impl Stage {
-    pub const ALL: [Self; 5] = [Self::Simulate, Self::Quantities, Self::Revalue, Self::Net, Self::Fold];
+    pub const ALL: [Self; 6] =
+        [Self::Simulate, Self::Quantities, Self::Revalue, Self::Net, Self::Fold, Self::AddLegs];
 
     /// Name of the file and of the entry point.
     pub fn name(self) -> &'static str {
@@ -43,6 +45,7 @@ impl Stage {
             Self::Revalue => "revalue",
             Self::Net => "net",
             Self::Fold => "fold",
+            Self::AddLegs => "add_legs",
         }
     }
 
@@ -50,7 +53,7 @@ impl Stage {
     pub fn inputs(self) -> u32 {
         match self {
             Self::Simulate => 7,
-            Self::Quantities | Self::Revalue => 2,
+            Self::Quantities | Self::Revalue | Self::AddLegs => 2,
             Self::Net => 5,
             Self::Fold => 0,
         }
@@ -59,7 +62,7 @@ impl Stage {
     /// Storage buffers that are written.
     pub fn outputs(self) -> u32 {
         match self {
-            Self::Simulate | Self::Quantities | Self::Revalue => 1,
+            Self::Simulate | Self::Quantities | Self::Revalue | Self::AddLegs => 1,
             Self::Net | Self::Fold => 2,
         }
     }
@@ -77,8 +80,9 @@ impl Stage {
             Self::Revalue => {
                 &[include_str!("../../../shaders/revalue.wgsl"), LAYOUT, PRICING, GUARD, MATH, NORMAL]
             }
-            Self::Net => &[include_str!("../../../shaders/net.wgsl"), LAYOUT, TAIL],
+            Self::Net => &[include_str!("../../../shaders/net.wgsl"), LAYOUT, GUARD, TAIL],
             Self::Fold => &[include_str!("../../../shaders/fold.wgsl"), LAYOUT, TAIL],
+            Self::AddLegs => &[include_str!("../../../shaders/add_legs.wgsl"), LAYOUT, GUARD],
         };
         format!("{}\nconst MAX_ASSETS: u32 = {assets}u;\n", parts.join("\n"))
     }

@@ -27,7 +27,7 @@ pub fn engine(options: GpuOptions) -> Option<GpuEngine> {
     }
 }
 
-fn quickstart() -> Scenario {
+pub fn quickstart() -> Scenario {
     scenario::read(Path::new("scenarios/quickstart.yaml")).expect("the example is valid")
 }
 
@@ -35,7 +35,7 @@ fn nightly() -> Scenario {
     scenario::read(Path::new("scenarios/nightly.yaml")).expect("the example is valid")
 }
 
-fn job(scenario: &Scenario) -> Job {
+pub fn job(scenario: &Scenario) -> Job {
     run::job(scenario, &scenario.market).expect("the example has a job")
 }
 

@@ -166,6 +166,14 @@ pub struct Status {
     pub is_ready: bool,
     /// What computes.
     pub device: String,
+    /// `cpu` or `gpu`.
+    pub engine: String,
+    /// Why it cannot compute at this moment; the CPU is about to take its place.
+    pub device_fault: Option<String>,
+    /// Why the device before was given up: the CPU computes in its place.
+    pub device_given_up: Option<String>,
+    /// How often a device was given up since the service began.
+    pub device_fallbacks: u64,
     /// Paths.
     pub paths: u64,
     /// Accounts.
@@ -176,6 +184,8 @@ pub struct Status {
     pub cube_age_seconds: f64,
     /// Bytes of the cube and the factors.
     pub cube_bytes: u64,
+    /// Bytes of earlier cubes that wait for the next one.
+    pub reserve_bytes: u64,
     /// Bytes of accounts' losses that are kept.
     pub losses_bytes: u64,
     /// Bytes that may be used.
@@ -211,7 +221,7 @@ pub struct Snapshot {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Refusal {
     /// A word for programs: `invalid`, `not_found`, `exists`, `conflict`, `stale_market`, `too_large`,
-    /// `cancelled`, `engine`, `store`.
+    /// `cancelled`, `device`, `engine`, `store`.
     pub code: String,
     /// A sentence for people.
     pub message: String,

@@ -32,8 +32,8 @@ use crate::service::problem::Problem;
 const MAX_MESSAGE_BYTES: usize = 64 << 10;
 /// Events of a page that is sent.
 const PAGE_EVENTS: usize = 500;
-/// Time in which a subscriber has to take a page.
-const SEND_TIME: Duration = Duration::from_secs(10);
+/// Time in which a subscriber that is sent away has to close its side.
+const CLOSE_TIME: Duration = Duration::from_secs(1);
 /// Time between two looks at whether the subscriber and its key are still there.
 const CHECK_TIME: Duration = Duration::from_secs(20);
 
@@ -156,7 +156,12 @@ impl Guest {
             tracing::info!(address = %self.address, kind, reason, "a subscription ends");
             let frame = CloseFrame { code, reason: short(&reason).into() };
             // One that takes nothing will not take this either.
-            let _ = timeout(SEND_TIME, socket.send(Message::Close(Some(frame)))).await;
+            let told = timeout(self.app.limits.taking, socket.send(Message::Close(Some(frame)))).await;
+            if let Ok(Ok(())) = told {
+                // What it has sent meanwhile is read: left unread, it would reset the connection, and the
+                // reason would be lost.
+                let _ = timeout(CLOSE_TIME, async { while let Some(Ok(_)) = socket.recv().await {} }).await;
+            }
         }
     }
 
@@ -181,7 +186,8 @@ impl Guest {
                 next = page.next;
                 let page = chosen.of(page);
                 if is_first || !page.events.is_empty() {
-                    send(socket, &page).await?;
+                    let text = serde_json::to_string(&page).expect("plain fields become JSON");
+                    self.send(socket, Message::Text(text.into())).await?;
                 }
                 is_first = false;
                 if is_last {
@@ -196,7 +202,7 @@ impl Guest {
                     if !app.gate.knows(&chosen.caller) {
                         return end(close_code::POLICY, "key", "the key is no longer valid");
                     }
-                    send_message(socket, Message::Ping(Vec::new().into())).await?;
+                    self.send(socket, Message::Ping(Vec::new().into())).await?;
                 }
             }
         }
@@ -224,6 +230,14 @@ impl Guest {
         match Chosen::new(&caller, accounts) {
             Ok(chosen) => Ok(Some((chosen, wanted.since.or(self.since)))),
             Err(problem) => end(close_code::POLICY, "forbidden", problem.detail),
+        }
+    }
+
+    async fn send(&self, socket: &mut WebSocket, message: Message) -> Result<(), End> {
+        match timeout(self.app.limits.taking, socket.send(message)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => end(close_code::AWAY, "gone", "the subscriber left"),
+            Err(_) => end(close_code::POLICY, "slow", "slow consumer: a page was not taken in time; resume"),
         }
     }
 
@@ -256,19 +270,6 @@ fn is_over(message: Option<Result<Message, axum::Error>>) -> ControlFlow<()> {
     match message {
         Some(Ok(Message::Close(_)) | Err(_)) | None => ControlFlow::Break(()),
         Some(Ok(_)) => ControlFlow::Continue(()),
-    }
-}
-
-async fn send(socket: &mut WebSocket, page: &EventPage) -> Result<(), End> {
-    let text = serde_json::to_string(page).expect("plain fields become JSON");
-    send_message(socket, Message::Text(text.into())).await
-}
-
-async fn send_message(socket: &mut WebSocket, message: Message) -> Result<(), End> {
-    match timeout(SEND_TIME, socket.send(message)).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) => end(close_code::AWAY, "gone", "the subscriber left"),
-        Err(_) => end(close_code::POLICY, "slow", "slow consumer: a page was not taken in time; resume"),
     }
 }
 

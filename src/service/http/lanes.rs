@@ -1,5 +1,6 @@
-//! Turns to compute. Each kind of work has a queue of its own, so that small requests keep their
-//! latency while a big one runs; a queue is bounded, and no client may fill it alone.
+//! Queues for computing. Each kind of work has one of its own, so that small requests keep their
+//! latency while a big one runs; a queue is bounded, no client may fill it alone, and clients take
+//! turns.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,9 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use metrics::{Gauge, Histogram};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::options::Limits;
+use super::turns::Turns;
 use crate::service::Cancel;
 use crate::service::problem::Problem;
 
@@ -19,7 +20,7 @@ pub struct Lane(Arc<Inner>);
 
 struct Inner {
     name: &'static str,
-    turns: Arc<Semaphore>,
+    turns: Turns,
     at_once: usize,
     waiting: usize,
     per_client: usize,
@@ -60,7 +61,7 @@ impl Lane {
     pub fn new(name: &'static str, at_once: usize, limits: &Limits, figures: Figures) -> Self {
         Self(Arc::new(Inner {
             name,
-            turns: Arc::new(Semaphore::new(at_once)),
+            turns: Turns::new(at_once),
             at_once,
             waiting: limits.waiting,
             per_client: limits.in_queue_per_client,
@@ -97,8 +98,7 @@ impl Lane {
     {
         let place = self.enter(client)?;
         let entered = Instant::now();
-        let turn: OwnedSemaphorePermit =
-            Arc::clone(&self.0.turns).acquire_owned().await.expect("the semaphore is never closed");
+        let turn = self.0.turns.take(client).await;
         self.0.figures.wait.record(entered.elapsed());
         let cancel = Cancel::default();
         let abandon = Abandon(cancel.clone());
@@ -230,11 +230,12 @@ mod tests {
         let runtime = runtime();
         let lane = lane(0, 1, Duration::from_secs(60));
         let (task, _end) = occupy(&runtime, &lane, "a");
-        wait_until(|| lane.0.turns.available_permits() == 0);
+        wait_until(|| lane.0.turns.free() == 0);
         task.abort();
-        wait_until(|| lane.inside() == 0 && lane.0.turns.available_permits() == 1);
+        wait_until(|| lane.inside() == 0 && lane.0.turns.free() == 1);
         assert_eq!(runtime.block_on(lane.run("b", |_| 3)), Ok(3));
     }
+
     #[test]
     fn a_request_beyond_its_deadline_is_answered_and_stops_computing() {
         let runtime = runtime();
@@ -242,5 +243,27 @@ mod tests {
         let (task, _end) = occupy(&runtime, &lane, "a");
         assert_eq!(runtime.block_on(task).unwrap().unwrap_err().status, 503);
         wait_until(|| lane.inside() == 0);
+    }
+
+    #[test]
+    fn a_client_with_one_request_waits_for_one_of_another_client() {
+        let runtime = runtime();
+        let lane = lane(10, 8, Duration::from_secs(60));
+        let (task, end) = occupy(&runtime, &lane, "greedy");
+        wait_until(|| lane.inside() == 1);
+        let (tell, told) = mpsc::channel();
+        let mut asked = Vec::new();
+        for client in ["greedy", "greedy", "greedy", "modest"] {
+            let (lane_of, tell) = (lane.clone(), tell.clone());
+            asked.push(runtime.spawn(async move { lane_of.run(client, move |_| tell.send(client)).await }));
+            wait_until(|| lane.0.turns.waiting() == asked.len());
+        }
+        end.send(()).unwrap();
+        assert_eq!(runtime.block_on(task).unwrap(), Ok(false));
+        for asked in asked {
+            runtime.block_on(asked).unwrap().unwrap().unwrap();
+        }
+        let order: Vec<&str> = told.try_iter().collect();
+        assert_eq!(order, ["greedy", "modest", "greedy", "greedy"]);
     }
 }

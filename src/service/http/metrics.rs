@@ -56,6 +56,11 @@ impl Metrics {
         self.recorder.register_counter(&key, &SOURCE).increment(1);
     }
 
+    /// A count that is kept elsewhere.
+    pub fn total(&self, name: &'static str, count: u64) {
+        self.recorder.register_counter(&Key::from_name(name), &SOURCE).absolute(count);
+    }
+
     /// A figure that goes up and down.
     pub fn gauge(&self, name: &'static str, labels: &[(&'static str, &'static str)]) -> Gauge {
         let labels: Vec<Label> = labels.iter().map(|&(name, value)| Label::new(name, value)).collect();
@@ -92,8 +97,16 @@ impl Metrics {
         gauge("shortfall_market_version", "Version of the market that answers use");
         gauge("shortfall_cube_age_seconds", "Time since the market of the cube became current");
         gauge("shortfall_cube_bytes", "Memory of the instrument P&L cube");
+        gauge("shortfall_reserve_bytes", "Memory of earlier cubes that waits for the next one");
         gauge("shortfall_device_memory_bytes", "Memory that the service holds on its device");
+        gauge("shortfall_device", "1 for the engine that computes, 0 for the other");
+        gauge("shortfall_device_lost", "1 while the device is lost and the CPU has not taken its place yet");
         gauge("shortfall_accounts", "Accounts of the service");
+        self.recorder.describe_counter(
+            "shortfall_device_fallbacks_total".into(),
+            None,
+            "Devices that were lost, and whose place the CPU took".into(),
+        );
         self.recorder.describe_counter(
             "shortfall_subscribers_dropped_total".into(),
             None,

@@ -17,6 +17,7 @@ mod schema;
 mod server;
 mod tls;
 mod trace;
+mod turns;
 
 pub use options::{Limits, Options, TlsFiles};
 pub use server::{Running, ServeFault, start};

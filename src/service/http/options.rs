@@ -45,6 +45,8 @@ pub struct Limits {
     pub deadline: Duration,
     /// Time in which the headers, and then the body, of a request have to arrive.
     pub arrival: Duration,
+    /// Time in which a subscriber has to take a page of events.
+    pub taking: Duration,
     /// Open connections; further ones are closed at once.
     pub connections: usize,
     /// Open subscriptions to events; further ones are refused.
@@ -75,6 +77,7 @@ impl Default for Limits {
             in_queue_per_client: 32,
             deadline: Duration::from_secs(30),
             arrival: Duration::from_secs(10),
+            taking: Duration::from_secs(10),
             connections: 1024,
             subscribers: 256,
             drain: Duration::from_secs(30),

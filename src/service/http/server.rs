@@ -23,6 +23,7 @@ use crate::service::keys::{KeyFault, Keys};
 /// Threads that answer; what takes long computes elsewhere.
 const ANSWERING_THREADS: usize = 2;
 /// Time between two foldings of the figures' samples.
+const LOOK_TIME: Duration = Duration::from_secs(1);
 const FOLD_TIME: Duration = Duration::from_secs(5);
 
 /// Time in which subscribers are told that the service stops.
@@ -114,6 +115,7 @@ pub fn start(desk: Arc<Desk>, options: &Options) -> Result<Running, ServeFault> 
         None => runtime.spawn(server.serve(service)),
     };
     runtime.spawn(fold(Arc::clone(&app)));
+    runtime.spawn(look_after_device(Arc::clone(&app)));
     drop(_inside);
     Ok(Running { address, is_tls, runtime, app, keys: options.keys.clone(), handle, stop, task })
 }
@@ -122,6 +124,29 @@ async fn fold(app: Arc<App>) {
     loop {
         tokio::time::sleep(FOLD_TIME).await;
         app.metrics.fold();
+    }
+}
+
+/// Looks whether the device is still there, and logs when the CPU has taken its place.
+async fn look_after_device(app: Arc<App>) {
+    let mut fallbacks = 0;
+    let mut fault = None;
+    loop {
+        let desk = Arc::clone(&app.desk);
+        // Nothing is left to look after once the runtime stops.
+        let looked = tokio::task::spawn_blocking(move || (desk.look_after_device(), desk.status())).await;
+        let Ok((looked, status)) = looked else { return };
+        if status.device_fallbacks > fallbacks {
+            let reason = status.device_given_up.unwrap_or_default();
+            tracing::error!(device = status.device, reason, "the device was lost: the CPU took its place");
+            fallbacks = status.device_fallbacks;
+        }
+        let failed = looked.err().map(|fault| fault.to_string());
+        if let Some(failed) = failed.as_ref().filter(|failed| fault.as_ref() != Some(*failed)) {
+            tracing::error!(fault = failed, "the device is lost, and the CPU has not taken its place");
+        }
+        fault = failed;
+        tokio::time::sleep(LOOK_TIME).await;
     }
 }
 

@@ -173,14 +173,16 @@ async function showAccount(name) {
   }
 }
 
-function showFigures({ figures, currency, paths, revision, market }) {
+function showFigures({ figures, currency, paths, revision, market, worst_driver: worst }) {
   const tail = (x, error) => [money(x), node("small", {}, ` ± ${money(error)}`)];
   const level = (t) => `${(100 * t.confidence).toFixed(2).replace(/\.?0+$/, "")}% ${t.horizon_days.toLocaleString("en")}d`;
   const { maintenance: m, initial: i } = figures;
   const rows = [
     ["State", pill(figures.state)], ["Health", health(figures.health)], ["Equity", money(figures.equity)],
     ["Maintenance margin", money(figures.maintenance_margin)], ["Initial margin", money(figures.initial_margin)],
+    ...parts(figures.initial_components).map((name) => [`Initial: ${words(name)}`, money(figures.initial_components[name])]),
     ["Market value", money(figures.market_value)], ["Gross notional", money(figures.gross_notional)],
+    ["Worst driver", ...(worst ? [`${worst.asset} ${percent(worst.mean_return)}`, node("small", {}, ` ${Math.round(100 * worst.share_of_loss)} % of the loss`)] : ["–"])],
     [`ES ${level(m)}`, ...tail(m.expected_shortfall, m.standard_error)],
     [`VaR ${level(m)}`, ...tail(m.value_at_risk, m.value_at_risk_standard_error)],
     [`ES ${level(i)}`, ...tail(i.expected_shortfall, i.standard_error)],
@@ -188,6 +190,12 @@ function showFigures({ figures, currency, paths, revision, market }) {
     ["Made from", node("small", {}, `${paths.toLocaleString("en")} paths, market ${market.version}, revision ${revision}, ${currency}`)],
   ];
   $("figures").replaceChildren(...rows.map(([name, ...value]) => node("div", {}, node("dt", {}, name), node("dd", {}, ...value))));
+}
+
+/// Components of a margin, where they are more than the Expected Shortfall.
+function parts(...components) {
+  const names = Object.keys(components[0]).filter((name) => components.some((of) => of[name]));
+  return names.some((name) => name !== "expected_shortfall") ? names : [];
 }
 
 /// Counts on a square-root scale: a tail of one path in a hundred stays visible.
@@ -283,7 +291,9 @@ async function askWhatIf() {
   }));
   if (!state.chosen || !orders.length) return;
   try {
-    showAnswer(await ask("/v1/what-ifs", { account: state.chosen, orders }));
+    const amount = Number($("cash").value);
+    const balances = amount ? [{ asset: "USD", amount }] : [];
+    showAnswer(await ask("/v1/what-ifs", { account: state.chosen, orders, balances }));
   } catch (problem) {
     $("answer").replaceChildren(node("p", { class: "fault" }, explain(problem)));
   }
@@ -302,10 +312,19 @@ function showAnswer({ before, after, difference, currency, market }) {
   const heads = ["", "Before", "After", "Difference"].map((text) => node("th", { scope: "col", class: text ? "number" : "" }, text));
   $("answer").replaceChildren(
     node("table", { id: "comparison" }, node("thead", {}, node("tr", {}, ...heads)), node("tbody", {},
-      row("Initial margin", "initial_margin", true), row("Maintenance margin", "maintenance_margin", true),
+      row("Initial margin", "initial_margin", true), ...components(before, after), row("Maintenance margin", "maintenance_margin", true),
       row("Equity", "equity", false), row("Health", "health", false), row("Gross notional", "gross_notional", null),
       node("tr", {}, node("th", { scope: "row" }, "State"), node("td", { class: "number" }, pill(before.state)), node("td", { class: "number" }, pill(after.state)), node("td")))),
     node("p", { class: "note" }, `${currency}, market ${market.version}; the account is unchanged.`));
+}
+
+/// Rows of what the initial margin is made of.
+function components(before, after) {
+  return parts(before.initial_components, after.initial_components).map((name) => {
+    const [was, is] = [before.initial_components[name], after.initial_components[name]];
+    return node("tr", { class: "part" }, node("th", { scope: "row" }, words(name)),
+      ...[money(was), money(is), signed(is - was)].map((text) => node("td", { class: "number" }, text)));
+  });
 }
 
 // ---- events
@@ -374,7 +393,8 @@ function note(event) {
 
 // ---- start
 
-/// `#account=NAME&order=INSTRUMENT:QUANTITY` opens an account, and asks what the orders would change.
+/// `#account=NAME&order=INSTRUMENT:QUANTITY&cash=-1250` opens an account, and asks what the orders would
+/// change.
 async function follow() {
   const wanted = new URLSearchParams(location.hash.slice(1));
   const name = wanted.get("account") || state.accounts.keys().next().value;
@@ -384,6 +404,7 @@ async function follow() {
   if (orders.length) {
     $("orders").replaceChildren();
     orders.forEach(([instrument, quantity]) => addOrder(instrument, quantity));
+    $("cash").value = wanted.get("cash") || "";
   }
   await showAccount(name);
   if (orders.length) await askWhatIf();

@@ -13,7 +13,9 @@ use utoipa::IntoParams;
 use super::super::app::App;
 use super::super::auth::Caller;
 use super::super::extract::{Asked, Body, Name};
-use crate::service::api::{Account, AccountList, Book, Distribution, LevelName, MarginAnswer, Patch};
+use crate::service::api::{
+    Account, AccountList, Book, Distribution, LevelName, MarginAnswer, Patch, Revisions,
+};
 use crate::service::keys::Permission;
 use crate::service::problem::{Problem, path_segment};
 use crate::service::{Cancel, DeskFault};
@@ -30,13 +32,27 @@ pub async fn list(State(app): State<Arc<App>>, caller: Caller) -> Result<Json<Ac
     Ok(Json(list))
 }
 
-/// What an account holds
+/// Which revision.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct RevisionQuery {
+    /// An earlier revision that is kept; the present one without it.
+    #[serde(default)]
+    revision: Option<u64>,
+}
+
+/// What an account holds, or held
 #[utoipa::path(get, path = "/v1/accounts/{account}", operation_id = "read_account", tag = "accounts", security(("key" = [])),
-    params(("account" = String, Path, description = "Its name")), responses(
+    params(("account" = String, Path, description = "Its name"), RevisionQuery), responses(
     (status = 200, body = Account, description = "Its revision is in the header ETag too"),
     (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
-pub async fn read(State(app): State<Arc<App>>, Name(name): Name) -> Result<Response, Problem> {
-    let account = app.desk.account(&name)?;
+pub async fn read(
+    State(app): State<Arc<App>>,
+    Name(name): Name,
+    Asked(asked): Asked<RevisionQuery>,
+) -> Result<Response, Problem> {
+    let account = app.desk.revision(&name, asked.revision)?;
     Ok((revision_headers(&account.account, account.revision), Json(account)).into_response())
 }
 
@@ -110,17 +126,22 @@ pub async fn patch(
 
 /// Delete an account
 #[utoipa::path(delete, path = "/v1/accounts/{account}", tag = "accounts", security(("key" = [])),
-    params(("account" = String, Path, description = "Its name")), responses(
+    params(("account" = String, Path, description = "Its name"),
+        ("If-Match" = Option<String>, Header, description = "The revision that is deleted, in quotes")),
+    responses(
     (status = 204, description = "Gone"),
+    (status = 412, body = Problem, description = "Changed meanwhile"),
     (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
 pub async fn delete(
     State(app): State<Arc<App>>,
     caller: Caller,
     Name(name): Name,
+    headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     caller.must(Permission::Trade)?;
+    let revision = expected_revision(&headers)?;
     let desk = Arc::clone(&app.desk);
-    app.lanes.changes.run(&caller.name, move |_| desk.remove(&name)).await??;
+    app.lanes.changes.run(&caller.name, move |_| desk.remove(&name, revision)).await??;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -193,9 +214,12 @@ pub async fn distribution(
 pub struct VersionQuery {
     /// Version of the market that the answer named.
     market_version: u64,
+    /// Revision of the account that the answer named; the present one without it.
+    #[serde(default)]
+    revision: Option<u64>,
 }
 
-/// The margin of an account, as it is now, in an earlier market
+/// An earlier answer, computed again: the margin of a revision of the account in a market
 #[utoipa::path(get, path = "/v1/accounts/{account}/explanation", tag = "accounts", security(("key" = [])),
     params(("account" = String, Path, description = "Its name"), VersionQuery), responses(
     (status = 200, body = MarginAnswer, description = "Computed again from the first path to the last"),
@@ -207,8 +231,17 @@ pub async fn explanation(
     Asked(asked): Asked<VersionQuery>,
 ) -> Result<Json<MarginAnswer>, Problem> {
     let desk = Arc::clone(&app.desk);
-    let work = move |cancel: &_| desk.explain(&name, asked.market_version, cancel);
+    let work = move |cancel: &_| desk.explain(&name, asked.revision, asked.market_version, cancel);
     Ok(Json(app.lanes.analyses.run(&caller.name, work).await??))
+}
+
+/// Earlier revisions of an account that are kept
+#[utoipa::path(get, path = "/v1/accounts/{account}/revisions", tag = "accounts", security(("key" = [])),
+    params(("account" = String, Path, description = "Its name")), responses(
+    (status = 200, body = Revisions, description = "Those of an account that is gone, too"),
+    (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
+pub async fn revisions(State(app): State<Arc<App>>, Name(name): Name) -> Result<Json<Revisions>, Problem> {
+    Ok(Json(app.desk.revisions(&name)?))
 }
 
 fn changed(answer: MarginAnswer) -> impl IntoResponse {

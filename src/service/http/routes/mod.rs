@@ -21,6 +21,7 @@ use utoipa_axum::routes;
 
 use super::app::App;
 use super::{answer, auth, events, guard, trace};
+use crate::engine::EngineFault;
 use crate::service::DeskFault;
 use crate::service::problem::Problem;
 
@@ -51,6 +52,7 @@ pub fn api() -> (Router<Arc<App>>, Router<Arc<App>>, utoipa::openapi::OpenApi) {
         .routes(routes!(accounts::margin))
         .routes(routes!(accounts::distribution))
         .routes(routes!(accounts::explanation))
+        .routes(routes!(accounts::revisions))
         .routes(routes!(what_ifs::what_if))
         .routes(routes!(what_ifs::batch))
         .routes(routes!(what_ifs::hedge))
@@ -107,9 +109,75 @@ impl From<DeskFault> for Problem {
                 Self::new(503, "stale-market", "Market too old", detail).retry_after(1)
             }
             DeskFault::TooLarge { .. } => Self::new(413, "too-large", "Too large for memory", detail),
+            DeskFault::Device(EngineFault::TooLarge { .. } | EngineFault::OutOfMemory(_)) => {
+                Self::new(413, "too-large", "Too large for the device", detail)
+            }
+            DeskFault::Device(_) => {
+                let detail = format!("{detail}; the CPU takes its place, ask again");
+                Self::new(503, "device", "The device failed", detail).retry_after(1)
+            }
             DeskFault::Cancelled => Self::new(503, "cancelled", "Cancelled", detail),
             DeskFault::Engine(_) => Self::new(503, "engine", "The computation failed", detail).retry_after(1),
             DeskFault::Store(_) => Self::new(503, "store", "The store failed", detail).retry_after(1),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::path::Path;
+
+    use axum::extract::State;
+    use axum::routing::get;
+    use serde_json::Value;
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::service::http::Options;
+    use crate::service::{Desk, config};
+
+    /// The service with two further routes: one that panics as it answers, one as it computes.
+    fn panicking() -> (Arc<App>, Router) {
+        let mut served = config::read(Path::new("scenarios/quickstart.yaml")).unwrap();
+        served.scenario.simulation.paths = 640;
+        let desk = Arc::new(Desk::open(served).unwrap());
+        let (keyed, open, document) = api();
+        let (_stop, stopping) = watch::channel(false);
+        let bound = SocketAddr::from(([127, 0, 0, 1], 0));
+        let app = Arc::new(App::new(desk, &Options::default(), None, bound, &document, stopping));
+        let answering = async || -> String { panic!("secret {}", 7) };
+        let computing = async |State(app): State<Arc<App>>| -> Result<String, Problem> {
+            app.lanes.changes.run("client", |_| -> String { panic!("secret") }).await
+        };
+        let keyed = keyed.route("/answering", get(answering)).route("/computing", get(computing));
+        let router = router(keyed, open, &app);
+        (app, router)
+    }
+
+    #[test]
+    fn a_panic_becomes_a_problem_with_the_request_id_and_the_service_goes_on() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        let (app, router) = panicking();
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        runtime.spawn(async move { axum::serve(listener, service).await });
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+        let ask = |path: &str| {
+            let mut answer = agent.get(format!("http://{address}{path}")).call().unwrap();
+            let id = answer.headers().get("x-request-id").map(|id| id.to_str().unwrap().to_owned());
+            (answer.status().as_u16(), id.unwrap(), answer.body_mut().read_to_string().unwrap())
+        };
+        for path in ["/answering", "/computing", "/answering", "/computing"] {
+            let (status, id, text) = ask(path);
+            let problem: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!((status, &problem["type"]), (500, &Value::from("urn:shortfall:internal")), "{path}");
+            assert!(!id.is_empty() && problem["request_id"] == id, "{path}: {text}");
+            assert!(!text.contains("secret"), "{path}: {text}");
+        }
+        assert_eq!(app.lanes.changes.inside(), 0, "turns and places are given back");
+        assert_eq!(ask("/v1/accounts/market-maker/margin").0, 200);
+        assert!(app.metrics.render().contains("route=\"/computing\",method=\"GET\",status=\"500\""));
     }
 }

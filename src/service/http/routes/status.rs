@@ -50,15 +50,20 @@ pub async fn ready(State(app): State<Arc<App>>) -> (StatusCode, Json<Readiness>)
     let status = app.desk.status();
     let is_stopping = *app.stopping.borrow();
     let is_ready = status.is_ready && !is_stopping;
+    let of_device = [
+        status.device_fault.map(|fault| format!("the CPU is about to take the device's place: {fault}")),
+        status.device_given_up.map(|reason| format!("degraded: the CPU computes, because {reason}")),
+    ];
     let notes = [
         (is_stopping, "the service stops: requests in flight are finished"),
         (status.market.is_stale, "the market is older than is allowed: send a newer one"),
         (status.is_revaluing, "a new market is being revalued: answers are from the one before"),
     ];
+    let notes = notes.iter().filter(|(is_so, _)| *is_so).map(|(_, note)| (*note).to_owned());
     let code = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let readiness = Readiness {
         is_ready,
-        notes: notes.iter().filter(|(is_so, _)| *is_so).map(|(_, note)| (*note).to_owned()).collect(),
+        notes: of_device.into_iter().flatten().chain(notes).collect(),
         device: status.device,
         market_version: status.market.version,
         market_age_seconds: status.market.age_seconds,
@@ -73,11 +78,19 @@ pub async fn ready(State(app): State<Arc<App>>) -> (StatusCode, Json<Readiness>)
 pub async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
     let status = app.desk.status();
     let set = |name, value: f64| app.metrics.gauge(name, &[]).set(value);
+    let is_on = |engine: &str| f64::from(u8::from(status.engine == engine));
+    for engine in ["cpu", "gpu"] {
+        app.metrics.gauge("shortfall_device", &[("engine", engine)]).set(is_on(engine));
+    }
+    set("shortfall_device_lost", f64::from(u8::from(status.device_fault.is_some())));
+    app.metrics.total("shortfall_device_fallbacks_total", status.device_fallbacks);
     set("shortfall_market_version", status.market.version as f64);
     set("shortfall_market_age_seconds", status.market.age_seconds);
     set("shortfall_cube_age_seconds", status.cube_age_seconds);
     set("shortfall_cube_bytes", status.cube_bytes as f64);
-    set("shortfall_device_memory_bytes", (status.cube_bytes + status.losses_bytes) as f64);
+    set("shortfall_reserve_bytes", status.reserve_bytes as f64);
+    let held = status.cube_bytes + status.reserve_bytes + status.losses_bytes;
+    set("shortfall_device_memory_bytes", held as f64);
     set("shortfall_losses_bytes", status.losses_bytes as f64);
     set("shortfall_accounts", status.accounts as f64);
     set("shortfall_instruments", status.instruments as f64);
