@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -134,7 +134,7 @@ fn read_revaluation(m: &Mapping<'_>, folder: &Path) -> Option<Revaluation> {
     Some(Revaluation { name: name?, scenario, snapshots: snapshots?, marks: marks? })
 }
 
-fn read_scenario(at: At<'_>, path: &PathBuf) -> Option<Scenario> {
+fn read_scenario(at: At<'_>, path: &Path) -> Option<Scenario> {
     let mut scenario = scenario::read(path).map_err(|faults| at.document().append(faults)).ok()?;
     let cases = scenario.margin.add_ons.cases();
     if cases != [None, None] || scenario.reporting_asset.is_some() {
