@@ -103,7 +103,7 @@ fn a_storm_to_come_moves_no_earlier_forecast_by_a_bit() {
 fn a_challenger_is_used_where_it_wins_and_not_before() {
     // A variance that the champion cannot know: it doubles every other step.
     let normals = normals(5, 1500);
-    let truth = |t: usize| if t % 2 == 0 { 1e-4 } else { 9e-4 };
+    let truth = |t: usize| if t.is_multiple_of(2) { 1e-4 } else { 9e-4 };
     let returns: Vec<f64> = normals.iter().enumerate().map(|(t, z)| f64::sqrt(truth(t)) * z).collect();
     let series = |returns: &[f64]| {
         let mut backtest = bitcoin(returns.len() + 1, returns.len() + 1);
