@@ -6,6 +6,7 @@ mod calibrate;
 mod carry;
 mod data;
 mod estimates;
+mod monte_carlo;
 mod option_books;
 mod pack;
 mod predict;

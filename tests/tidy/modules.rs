@@ -50,6 +50,7 @@ const CRATE_ROOMS: &[(&str, &[&str])] = &[
     ("pulp", &["engine/cpu"]),
     ("rayon", &["engine/cpu", "calibrate", "backtest", "plan.rs", "service/pools.rs"]),
     ("statrs", &["engine/mixing.rs", "closed_form", "calibrate", "backtest"]),
+    ("smartcore", &["backtest/volatility/boosted.rs"]),
     ("parquet", &["table.rs", "report"]),
     ("blake3", &["report", "shard", "service", "engine/gpu/shaders.rs"]),
     ("redb", &["service/store.rs"]),
