@@ -18,6 +18,8 @@ from pathlib import Path
 COINS = "BTC ETH SOL XRP ADA DOGE BNB LTC LINK AVAX".split()
 COINS_FROM, COINS_TO = "2018-01-01", "2026-07-20"  # the last day on which all ten have a spot close
 COIN_DIGITS, INDEX_DIGITS = 5, 6  # a return moves by at most 5e-5 and 5e-6 of itself through rounding
+VARIANCE_DIGITS = 4
+MOSTLY = 0.95  # part of a coin's days with hourly prices from which they are used
 LEVEL_TENOR_DAYS = 30.0
 LEVEL_HOUR = 0  # the first snapshot of a day at or after this hour (UTC)
 MARK_SNAPSHOTS = ["20260204T213308Z", "20260205T093647Z", "20260206T155121Z"]  # the crash of 5 February, before and after
@@ -25,11 +27,12 @@ MARK_SNAPSHOTS = ["20260204T213308Z", "20260205T093647Z", "20260206T155121Z"]  #
 
 def main():
     args = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    args.add_argument("data", type=Path, help="folder with crypto_daily, equity and deribit_chains")
+    args.add_argument("data", type=Path, help="folder with crypto_daily, crypto_hourly, equity and deribit_chains")
     args.add_argument("--out", type=Path, default=Path(__file__).resolve().parent.parent / "history")
     args = args.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     write(args.out / "crypto_daily.csv", ["date", *COINS], crypto(args.data))
+    write(args.out / "crypto_variances.csv", ["date", *COINS], variances(args.data))
     write(args.out / "sp500_daily.csv", ["date", "SPX"], sp500(args.data))
     write(args.out / "implied_levels.csv", ["time", "asset", "spot", "volatility"], levels(args.data))
     write(args.out / "marks_2026-02.csv", ["instrument", "mark_0", "mark_1", "mark_2"], marks(args.data))
@@ -57,6 +60,41 @@ def crypto(data):
     for date in dates:
         prices = (closes[coin].get(date) for coin in COINS)
         yield [date, *("" if price is None else rounded(price, COIN_DIGITS) for price in prices)]
+
+
+def variances(data):
+    """A measure of each day's variance from prices within the day: the sum of squared hourly log returns for coins with
+    hourly prices on nearly all days (and of Garman and Klass on the others), Garman and Klass (1980) for all other coins."""
+    hourly = {row["time_utc"]: row for row in rows(data / "crypto_hourly/hourly_close.csv.gz")}
+    columns = {}
+    for coin in COINS:
+        bars = {row["date"]: row for row in rows(data / f"crypto_daily/{coin}.csv")
+                if COINS_FROM <= row["date"] <= COINS_TO}
+        realised = {date: realised_variance(date, coin, hourly) for date in bars}
+        known = sum(value is not None for value in realised.values())
+        if known < MOSTLY * len(bars):
+            realised = {}
+        columns[coin] = {date: realised.get(date) or garman_klass(bar) for date, bar in bars.items()}
+        print(f"variance of {coin}: {'hourly returns' if realised else 'daily range'}, {known} of {len(bars)} days have 24 hours")
+    for date in sorted(set().union(*columns.values())):
+        values = (columns[coin].get(date) for coin in COINS)
+        yield [date, *("" if not value else rounded(value, VARIANCE_DIGITS) for value in values)]
+
+
+def realised_variance(date, coin, hourly):
+    """Of a day with all of its 24 hourly closes and the one before; a bar is stamped at its open."""
+    start = dt.datetime.strptime(date, "%Y-%m-%d")
+    stamps = ((start + dt.timedelta(hours=hour)).strftime("%Y-%m-%d %H:%M") for hour in range(-1, 24))
+    closes = [hourly.get(stamp, {}).get(coin) for stamp in stamps]
+    if not all(closes):
+        return None
+    closes = [float(close) for close in closes]
+    return sum(math.log(b / a) ** 2 for a, b in zip(closes, closes[1:])) or None
+
+
+def garman_klass(bar):
+    high, low, first, last = (math.log(float(bar[name])) for name in ("high", "low", "open", "close"))
+    return 0.5 * (high - low) ** 2 - (2 * math.log(2) - 1) * (last - first) ** 2
 
 
 def sp500(data):
@@ -162,6 +200,11 @@ def check(out):
             if "" in cells[first:]:
                 faults.append(f"{name}: a gap in {column} after its start")
         print(f"{name}: {len(table)} days, {dates[0]} to {dates[-1]}")
+    measured = {row["date"]: row for row in rows(out / "crypto_variances.csv")}
+    for row in rows(out / "crypto_daily.csv"):
+        for coin in COINS:
+            if row[coin] and not measured[row["date"]][coin]:
+                faults.append(f"crypto_variances.csv: no variance of {coin} on {row['date']}")
     print(f"implied_levels.csv: {len(list(rows(out / 'implied_levels.csv')))} rows")
     for fault in faults:
         print(fault, file=sys.stderr)

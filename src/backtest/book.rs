@@ -1,4 +1,4 @@
-//! Books of constant exposure, and what they lose over one step.
+//! Books of constant exposure, and what they lose over a horizon.
 
 use crate::closed_form::black::OptionKind;
 use crate::closed_form::special::normal_cdf;
@@ -7,7 +7,7 @@ use crate::units::DAYS_PER_YEAR;
 /// Decay of the variance that options are marked at.
 pub const MARK_DECAY: f64 = 0.97;
 
-/// A book that is put back to its exposures after every step. Exposures are in units of money: 1 is
+/// A book that has the same exposures at the start of every horizon. Exposures are in units of money: 1 is
 /// one dollar's worth of the asset.
 #[derive(Clone, Debug)]
 pub struct Book {
@@ -35,13 +35,41 @@ pub struct OptionLeg {
     pub quantity: f64,
 }
 
-/// What options are marked at before a step.
+/// What the options of an asset are marked at before a horizon.
 #[derive(Clone, Copy, Debug)]
 pub struct Mark {
     /// Variance of the asset per step.
     pub variance: f64,
+    /// Steps of the horizon.
+    pub steps: usize,
     /// Steps in a year.
     pub steps_per_year: f64,
+}
+
+/// What happens to one asset over a horizon.
+#[derive(Clone, Copy, Debug)]
+pub struct Move {
+    /// Log return over the horizon: -0.1 is about -10 %.
+    pub log_return: f64,
+    /// What options were marked at before it.
+    pub mark: Mark,
+    /// Variance per step that they are marked at after it.
+    pub variance_after: f64,
+}
+
+impl Mark {
+    /// A move of which only the whole return is known: each step has its part of the square.
+    pub fn moved_by(self, log_return: f64) -> Move {
+        let steps = self.steps as f64;
+        let decay = MARK_DECAY.powi(self.steps as i32);
+        let variance_after = decay * self.variance + (1.0 - decay) * log_return * log_return / steps;
+        Move { log_return, mark: self, variance_after }
+    }
+
+    /// Length of the horizon.
+    pub fn years(self) -> f64 {
+        self.steps as f64 / self.steps_per_year
+    }
 }
 
 impl Book {
@@ -60,24 +88,28 @@ impl Book {
         linear + self.options.iter().map(|leg| leg.quantity.abs()).sum::<f64>()
     }
 
-    /// The loss of a step, positive for a loss, when asset `i` moves by the log return `returns(i)` from
-    /// the mark `marks(i)`.
-    pub fn loss(&self, returns: impl Fn(usize) -> f64, marks: impl Fn(usize) -> Mark) -> f64 {
-        let linear: f64 =
-            self.positions.iter().map(|(asset, exposure)| -exposure * returns(*asset).exp_m1()).sum();
-        let options: f64 =
-            self.options.iter().map(|leg| leg.loss(returns(leg.asset), marks(leg.asset))).sum();
+    /// The loss over a horizon, positive for a loss, when asset `i` moves by `moves(i)`.
+    pub fn loss(&self, moves: impl Fn(usize) -> Move) -> f64 {
+        let linear: f64 = self
+            .positions
+            .iter()
+            .map(|(asset, exposure)| -exposure * moves(*asset).log_return.exp_m1())
+            .sum();
+        let options: f64 = self.options.iter().map(|leg| leg.loss(moves(leg.asset))).sum();
         linear + options
     }
 }
 
 impl OptionLeg {
-    fn loss(&self, log_return: f64, mark: Mark) -> f64 {
-        let tenor = self.days / DAYS_PER_YEAR;
-        let rest = (tenor - 1.0 / mark.steps_per_year).max(0.0);
-        let next = MARK_DECAY * mark.variance + (1.0 - MARK_DECAY) * log_return * log_return;
-        let before = self.value(1.0, mark.variance * mark.steps_per_year * tenor);
-        let after = self.value(log_return.exp(), next * mark.steps_per_year * rest);
+    /// Time to expiry in years.
+    pub fn tenor(&self) -> f64 {
+        self.days / DAYS_PER_YEAR
+    }
+
+    fn loss(&self, Move { log_return, mark, variance_after }: Move) -> f64 {
+        let rest = (self.tenor() - mark.years()).max(0.0);
+        let before = self.value(1.0, mark.variance * mark.steps_per_year * self.tenor());
+        let after = self.value(log_return.exp(), variance_after * mark.steps_per_year * rest);
         -self.quantity * (after - before)
     }
 

@@ -2,13 +2,19 @@
 //! the past alone.
 
 pub mod book;
+pub mod chain;
 pub mod config;
+mod forecast;
 pub mod model;
+pub mod monte_carlo;
+pub mod past;
 pub mod predict;
 pub mod report;
 pub mod statistics;
 pub mod summary;
 pub mod tune;
+pub mod variances;
+pub mod volatility;
 pub mod walk;
 
 pub use config::{Backtest, read};
@@ -25,11 +31,13 @@ pub struct Outcome {
     pub name: String,
     /// Confidence of VaR and ES.
     pub confidence: f64,
+    /// Horizons, in steps.
+    pub horizons: Vec<usize>,
     /// Steps that a forecast sees.
     pub lookback: usize,
-    /// A line for each book and model.
+    /// A line for each book, horizon and model.
     pub summaries: Vec<Summary>,
-    /// A line for each crisis, book and model.
+    /// A line for each crisis, book, horizon and model.
     pub crises: Vec<CrisisLine>,
     /// Books and models without a single day, in words.
     pub empty: Vec<String>,
@@ -54,10 +62,13 @@ pub fn run(backtest: &Backtest, monitor: &mut dyn FnMut(&str)) -> Outcome {
     Outcome {
         name: backtest.name.clone(),
         confidence: backtest.confidence.get(),
+        horizons: backtest.horizons.clone(),
         lookback: backtest.lookback,
         summaries,
         crises,
-        empty: empty.map(|track| format!("{} under {}", track.book, track.model.name())).collect(),
+        empty: empty
+            .map(|track| format!("{} under {}, {} ahead", track.book, track.model.name(), track.horizon))
+            .collect(),
         notes: backtest.history.notes.0.clone(),
         tracks,
     }

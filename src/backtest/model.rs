@@ -1,6 +1,6 @@
-//! Models of the next step, each seeing the past alone.
+//! Models of the next steps, each seeing the past alone.
 //!
-//! A forecast for step `t` uses returns up to `t - 1`. Parameters are fitted on every `refit`-th step,
+//! A forecast for the horizon that begins with step `t` uses returns up to `t - 1`. Parameters are fitted on every `refit`-th step,
 //! counted from an asset's first possible one, so that no later price moves an earlier fit.
 
 use rayon::prelude::*;
@@ -24,13 +24,17 @@ pub enum Model {
     EwmaT,
     /// Normal with the EWMA deviation: what fat tails cost.
     EwmaNormal,
+    /// The engine's jump-diffusion with Student-t tails, see [`super::monte_carlo`].
+    MonteCarlo,
 }
 
 impl Model {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Historical, Self::EwmaFhs, Self::GjrFhs, Self::EwmaT, Self::EwmaNormal];
+    pub const ALL: [Self; 6] =
+        [Self::Historical, Self::EwmaFhs, Self::GjrFhs, Self::EwmaT, Self::EwmaNormal, Self::MonteCarlo];
     /// Their names in a file, in the same order.
-    pub const NAMES: [&str; 5] = ["historical", "ewma-fhs", "gjr-fhs", "ewma-t", "ewma-normal"];
+    pub const NAMES: [&str; 6] =
+        ["historical", "ewma-fhs", "gjr-fhs", "ewma-t", "ewma-normal", "monte-carlo"];
 
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -49,8 +53,8 @@ pub struct Filter<'a> {
     /// First step with a forecast: a whole lookback after the first return.
     start: usize,
     lookback: usize,
-    /// Deviation known before each step, for EWMA.
-    ewma: Vec<f64>,
+    /// Deviation known before each step, and before the one after the last: `[n + 1]`.
+    deviations: Vec<f64>,
     /// Fits by step: each holds from its step on. Empty where the model has none.
     fits: Vec<(usize, Fit)>,
     model: Model,
@@ -68,10 +72,20 @@ enum Fit {
 impl<'a> Filter<'a> {
     /// Prepares a series: fits all parameters that will be needed.
     pub fn new(model: Model, returns: &'a [f64], lookback: usize, refit: usize, decay: f64) -> Self {
-        let ewma = ewma_deviations(returns, decay);
+        Self::with_deviations(model, returns, lookback, refit, ewma_deviations(returns, decay))
+    }
+
+    /// The same with deviations from elsewhere, each known before its step, in place of EWMA.
+    pub fn with_deviations(
+        model: Model,
+        returns: &'a [f64],
+        lookback: usize,
+        refit: usize,
+        deviations: Vec<f64>,
+    ) -> Self {
         let first = returns.iter().position(|r| r.is_finite()).unwrap_or(returns.len());
         let start = first + lookback;
-        let mut filter = Self { returns, start, lookback, ewma, fits: Vec::new(), model };
+        let mut filter = Self { returns, start, lookback, deviations, fits: Vec::new(), model };
         if !matches!(model, Model::GjrFhs | Model::EwmaT) {
             return filter;
         }
@@ -86,10 +100,10 @@ impl<'a> Filter<'a> {
     fn fit(&self, t: usize) -> Option<Fit> {
         let window = self.window(t)?;
         let used: Vec<usize> =
-            window.filter(|s| self.returns[*s].is_finite() && self.ewma[*s] > 0.0).collect();
+            window.filter(|s| self.returns[*s].is_finite() && self.deviations[*s] > 0.0).collect();
         let returns: Vec<f64> = used.iter().map(|s| self.returns[*s]).collect();
         if self.model == Model::EwmaT {
-            let deviations: Vec<f64> = used.iter().map(|s| self.ewma[*s]).collect();
+            let deviations: Vec<f64> = used.iter().map(|s| self.deviations[*s]).collect();
             let fit = Kind::Student.fit(Sample { returns: &returns, deviations: &deviations })?;
             let Law::Student { nu } = fit.law else { return None };
             return Some(Fit::Tail { nu, scale: fit.scale });
@@ -106,44 +120,62 @@ impl<'a> Filter<'a> {
     }
 
     /// The steps that a forecast for `t` sees; `None` where the series is too young or too thin.
-    fn window(&self, t: usize) -> Option<std::ops::Range<usize>> {
+    pub fn window(&self, t: usize) -> Option<std::ops::Range<usize>> {
         let window = (t >= self.start).then(|| t - self.lookback..t)?;
         let filled = self.returns[window.clone()].iter().filter(|r| r.is_finite()).count();
         (filled as f64 >= LEAST_FILLED * self.lookback as f64).then_some(window)
     }
 
-    /// Returns that may come at step `t`, one for each step of the lookback (NaN where it has none),
-    /// equally likely. For the models that have such a list.
-    pub fn scenarios(&self, t: usize) -> Option<Vec<f64>> {
+    /// The first step that a forecast may be for.
+    pub fn start(&self) -> usize {
+        self.start
+    }
+
+    /// Deviation known before step `t`; no number before the first.
+    pub fn deviation(&self, t: usize) -> f64 {
+        self.deviations[t]
+    }
+
+    /// Log returns that may come over the `steps` steps from `t` on, equally likely: one for each run of so
+    /// many steps in the lookback (NaN where one has no return). For the models that have such a list.
+    ///
+    /// The variance of the next steps is today's under EWMA, and what GJR-GARCH expects of each.
+    pub fn scenarios(&self, t: usize, steps: usize) -> Option<Vec<f64>> {
         let window = self.window(t)?;
         let past = &self.returns[window.clone()];
+        let runs = |of: &[f64], each: &dyn Fn(f64) -> f64| -> Vec<f64> {
+            of.windows(steps).map(|run| each(run.iter().sum())).collect()
+        };
         match self.model {
-            Model::Historical => Some(past.to_vec()),
+            Model::Historical => Some(runs(past, &|sum| sum)),
             Model::EwmaFhs => {
-                let next = self.ewma[t];
-                let scaled = past.iter().zip(&self.ewma[window]).map(|(r, d)| r / d * next);
-                (next > 0.0).then(|| scaled.collect())
+                let next = self.deviations[t];
+                let scores: Vec<f64> =
+                    past.iter().zip(&self.deviations[window]).map(|(r, d)| r / d).collect();
+                (next > 0.0).then(|| runs(&scores, &|sum| sum * next))
             }
             Model::GjrFhs => {
                 let Some(Fit::Gjr(garch)) = self.fit_at(t) else { return None };
                 let finite: Vec<f64> = past.iter().copied().filter(|r| r.is_finite()).collect();
                 let variances = garch.variances(&finite, Start::Presample);
-                let next = variances[variances.len() - 1].sqrt();
+                let next = mean_variance(garch, variances[variances.len() - 1], steps).sqrt();
                 let mut deviations = variances.into_iter().map(f64::sqrt);
-                let scaled = past.iter().map(|r| match r.is_finite() {
-                    true => deviations.next().map_or(f64::NAN, |d| garch.mu + (r - garch.mu) / d * next),
+                let score = |r: &f64| match r.is_finite() {
+                    true => deviations.next().map_or(f64::NAN, |d| (r - garch.mu) / d),
                     false => f64::NAN,
-                });
-                Some(scaled.collect())
+                };
+                let scores: Vec<f64> = past.iter().map(score).collect();
+                Some(runs(&scores, &|sum| steps as f64 * garch.mu + sum * next))
             }
-            Model::EwmaT | Model::EwmaNormal => None,
+            Model::EwmaT | Model::EwmaNormal | Model::MonteCarlo => None,
         }
     }
 
-    /// Deviation and degrees of freedom of step `t`, for the models that are a law.
-    pub fn law(&self, t: usize) -> Option<(f64, f64)> {
+    /// Deviation of the `steps` steps from `t` on and degrees of freedom, for the models that are a law: the
+    /// deviation grows with the root of the horizon, the tail is taken to stay that of one step.
+    pub fn law(&self, t: usize, steps: usize) -> Option<(f64, f64)> {
         self.window(t)?;
-        let deviation = self.ewma[t];
+        let deviation = self.deviations[t] * (steps as f64).sqrt();
         let (nu, scale) = match (self.model, self.fit_at(t)) {
             (Model::EwmaNormal, _) => (f64::INFINITY, 1.0),
             (Model::EwmaT, Some(Fit::Tail { nu, scale })) => (*nu, *scale),
@@ -153,8 +185,15 @@ impl<'a> Filter<'a> {
     }
 }
 
+/// Mean of the variances expected of the next steps: the first is known, and each further one is
+/// `omega + persistence` times the one before.
+fn mean_variance(garch: &Garch, first: f64, steps: usize) -> f64 {
+    let expected = std::iter::successors(Some(first), |v| Some(garch.omega + garch.persistence() * v));
+    expected.take(steps).sum::<f64>() / steps as f64
+}
+
 /// Deviation known before each step, and before the one after the last: `[n + 1]`.
-fn ewma_deviations(returns: &[f64], decay: f64) -> Vec<f64> {
+pub fn ewma_deviations(returns: &[f64], decay: f64) -> Vec<f64> {
     let mut seen = Vec::new();
     let mut variance = f64::NAN;
     let mut all = Vec::with_capacity(returns.len() + 1);

@@ -1,54 +1,28 @@
 //! Which forecaster of volatility? Champion against challengers, walking forward.
 
+use std::fmt::Write;
+
 use jiff::civil::Date;
-use rayon::prelude::*;
 use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, Normal};
 
 use super::config::Backtest;
-use crate::calibrate::garch::{Form, Garch, Innovations, Start};
-use crate::calibrate::har::Har;
+use super::past::Past;
+use super::volatility::{Forecaster, LEAST_JUDGED, SIGNIFICANCE, Series, best_variances, next_deviation};
 use crate::calibrate::history::day;
 
-/// A forecaster of the next step's variance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Forecaster {
-    /// EWMA with the backtest's decay: the champion.
-    Ewma,
-    /// GARCH(1,1) with Student-t innovations.
-    GarchT,
-    /// GJR-GARCH(1,1) with Student-t innovations.
-    GjrT,
-    /// The heterogeneous autoregression on absolute returns.
-    Har,
-    /// The mean of the others' variances.
-    Mean,
-}
-
-impl Forecaster {
-    /// All of them, the champion first.
-    pub const ALL: [Self; 5] = [Self::Ewma, Self::GarchT, Self::GjrT, Self::Har, Self::Mean];
-
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Ewma => "ewma",
-            Self::GarchT => "garch-t",
-            Self::GjrT => "gjr-t",
-            Self::Har => "har",
-            Self::Mean => "mean",
-        }
-    }
-}
+/// Name of the forecaster that takes, at each fit, the one that has won by then.
+pub const WINNER: &str = "winner";
+/// The champion's margin covers so much on average by construction of its multiple.
+const COVERED: f64 = 0.99;
 
 /// One forecaster on one asset.
 #[derive(Clone, Debug, Serialize)]
 pub struct Score {
     /// Ticker.
     pub asset: String,
-    /// The forecaster.
-    pub forecaster: Forecaster,
+    /// Name of the forecaster, or [`WINNER`].
+    pub forecaster: &'static str,
     /// First day.
     pub from: Date,
     /// Days.
@@ -56,7 +30,7 @@ pub struct Score {
     /// Mean of `ln h + r^2 / h`: QLIKE up to what no forecast changes. Lower is better.
     pub qlike: f64,
     /// Diebold and Mariano's statistic of the loss less the champion's, with Newey and West's variance;
-    /// negative is better than the champion. None for the champion.
+    /// negative is better than the champion. None for the champion, and for one that is it.
     pub diebold_mariano: Option<f64>,
     /// Its two-sided p-value.
     pub p_value: Option<f64>,
@@ -65,109 +39,95 @@ pub struct Score {
     pub coverage: f64,
 }
 
-/// The champion's margin covers so much on average by construction of its multiple.
-const COVERED: f64 = 0.99;
+/// What is forecast for the step after the last, for one asset.
+#[derive(Clone, Debug, Serialize)]
+pub struct Next {
+    /// Ticker.
+    pub asset: String,
+    /// Name of the forecaster that has won by now; the champion where none has.
+    pub forecaster: &'static str,
+    /// Volatility that it forecasts, annual, not below the floor: 0.6 is 60 %.
+    pub volatility: f64,
+    /// The champion's, without a floor.
+    pub champion: f64,
+}
 
-/// Scores of all assets of the history, assets in their order, forecasters within.
-pub fn predict(backtest: &Backtest, monitor: &mut dyn FnMut(&str)) -> Vec<Score> {
-    let mut scores = Vec::new();
-    for (index, name) in backtest.history.assets.iter().enumerate() {
-        monitor(name);
-        let returns = backtest.history.log_returns(index);
-        let seen = returns.iter().enumerate().filter(|(_, r)| r.is_finite());
-        let (times, returns): (Vec<usize>, Vec<f64>) = seen.map(|(t, r)| (t, *r)).unzip();
-        if returns.len() <= backtest.lookback + 30 {
+/// Forecasters compared, and what they say of the next step.
+#[derive(Clone, Debug, Serialize)]
+pub struct Prediction {
+    /// Name of the backtest.
+    pub name: String,
+    /// Part of the deviation of the ten years before that no forecast of [`Next`] lies below.
+    pub floor: f64,
+    /// Assets in their order, forecasters within.
+    pub scores: Vec<Score>,
+    /// Assets in their order.
+    pub next: Vec<Next>,
+    /// Assets with too short a history.
+    pub short: Vec<String>,
+}
+
+/// Compares the forecasters on all assets of the history.
+pub fn predict(backtest: &Backtest, monitor: &mut dyn FnMut(&str)) -> Prediction {
+    let past = Past::new(backtest, &[]);
+    let mut prediction = Prediction {
+        name: backtest.name.clone(),
+        floor: backtest.volatility.floor,
+        scores: Vec::new(),
+        next: Vec::new(),
+        short: Vec::new(),
+    };
+    for (index, asset) in backtest.history.assets.iter().enumerate() {
+        monitor(&format!("{asset} ({} of {})", index + 1, backtest.history.assets.len()));
+        let Some(series) = Series::new(&past, index) else {
+            prediction.short.push(asset.clone());
             continue;
-        }
-        let forecasts = forecasts(backtest, &returns);
-        let first = day(backtest.history.times[times[backtest.lookback]]);
-        scores.extend(score(name, first, &returns[backtest.lookback..], &forecasts));
+        };
+        let forecasts = series.forecasts();
+        let best = best_variances(&series, &forecasts);
+        let first = day(backtest.history.times[series.times[series.first()]]);
+        let named = forecasts.iter().map(|(forecaster, variances)| (forecaster.name(), variances.as_slice()));
+        let all: Vec<(&'static str, &[f64])> = named.chain([(WINNER, best.as_slice())]).collect();
+        prediction.scores.extend(score(asset, first, &series.returns[series.first()..], &all));
+        let (forecaster, deviation) = next_deviation(&past, &series, &forecasts);
+        let annual = past.steps_per_year.sqrt();
+        prediction.next.push(Next {
+            asset: asset.clone(),
+            forecaster: forecaster.name(),
+            volatility: deviation * annual,
+            champion: forecasts[0].1.last().map_or(f64::NAN, |v| v.sqrt() * annual),
+        });
     }
-    scores
+    prediction
 }
 
-/// Variances known before each step from the lookback on, `[forecaster][step]`.
-fn forecasts(backtest: &Backtest, returns: &[f64]) -> Vec<Vec<f64>> {
-    let lookback = backtest.lookback;
-    let single = [Forecaster::Ewma, Forecaster::GarchT, Forecaster::GjrT, Forecaster::Har];
-    let mut all: Vec<Vec<f64>> = single
-        .par_iter()
-        .map(|forecaster| match forecaster {
-            Forecaster::Ewma | Forecaster::Mean => ewma(returns, lookback, backtest.decay),
-            Forecaster::GarchT => garch(returns, lookback, backtest.refit, false),
-            Forecaster::GjrT => garch(returns, lookback, backtest.refit, true),
-            Forecaster::Har => har(returns, lookback, backtest.refit),
-        })
-        .collect();
-    let mean = |t: usize| all.iter().map(|forecast| forecast[t]).sum::<f64>() / all.len() as f64;
-    let mean: Vec<f64> = (0..returns.len() - lookback).map(mean).collect();
-    all.push(mean);
-    all
+/// QLIKE of each step, `ln h + r^2 / h`, for as many steps as there are of both.
+pub fn qlike(variances: &[f64], returns: &[f64]) -> Vec<f64> {
+    variances.iter().zip(returns).map(|(h, r)| h.ln() + r * r / h).collect()
 }
 
-fn ewma(returns: &[f64], lookback: usize, decay: f64) -> Vec<f64> {
-    let mut variance = returns[..lookback].iter().map(|r| r * r).sum::<f64>() / lookback as f64;
-    // The lookback itself warms it up.
-    returns[..lookback].iter().for_each(|r| variance = decay * variance + (1.0 - decay) * r * r);
-    let step = |r: &f64| {
-        let known = variance;
-        variance = decay * variance + (1.0 - decay) * r * r;
-        known
-    };
-    returns[lookback..].iter().map(step).collect()
-}
-
-fn garch(returns: &[f64], lookback: usize, refit: usize, is_asymmetric: bool) -> Vec<f64> {
-    let form = Form { is_asymmetric, innovations: Innovations::Student, start: Start::Presample };
-    let mut model: Option<Garch> = None;
-    let forecast = |t: usize| {
-        let window = &returns[t - lookback..t];
-        if (t - lookback).is_multiple_of(refit) {
-            model = form.estimate(window, model.as_ref()).or(model);
+fn score(asset: &str, from: Date, returns: &[f64], forecasts: &[(&'static str, &[f64])]) -> Vec<Score> {
+    let champion = qlike(forecasts[0].1, returns);
+    let deviations = |h: &[f64]| h[..returns.len()].iter().map(|h| h.sqrt()).collect::<Vec<f64>>();
+    let budget = multiple(returns, forecasts[0].1) * mean(&deviations(forecasts[0].1));
+    let of = |(name, h): &(&'static str, &[f64])| {
+        let losses = qlike(h, returns);
+        let test = (losses != champion).then(|| diebold_mariano(&losses, &champion));
+        let deviations = deviations(h);
+        let multiple = budget / mean(&deviations);
+        let covered = deviations.iter().zip(returns).filter(|(d, r)| -**r <= multiple * **d).count();
+        Score {
+            asset: asset.to_owned(),
+            forecaster: name,
+            from,
+            days: returns.len(),
+            qlike: mean(&losses),
+            diebold_mariano: test.map(|(statistic, _)| statistic),
+            p_value: test.map(|(_, p_value)| p_value),
+            coverage: covered as f64 / returns.len() as f64,
         }
-        model.map_or(f64::NAN, |model| model.variances(window, form.start)[lookback])
     };
-    (lookback..returns.len()).map(forecast).collect()
-}
-
-fn har(returns: &[f64], lookback: usize, refit: usize) -> Vec<f64> {
-    let mut model: Option<Har> = None;
-    let forecast = |t: usize| {
-        let window = &returns[t - lookback..t];
-        if (t - lookback).is_multiple_of(refit) {
-            model = Har::fit(window).or(model);
-        }
-        model.map_or(f64::NAN, |model| model.next_variance(window))
-    };
-    (lookback..returns.len()).map(forecast).collect()
-}
-
-fn score(asset: &str, from: Date, returns: &[f64], forecasts: &[Vec<f64>]) -> Vec<Score> {
-    let loss = |h: &[f64]| -> Vec<f64> { h.iter().zip(returns).map(|(h, r)| h.ln() + r * r / h).collect() };
-    let champion = loss(&forecasts[0]);
-    let mean_margin = |h: &[f64]| mean(&h.iter().map(|h| h.sqrt()).collect::<Vec<f64>>());
-    let multiple = multiple(returns, &forecasts[0]);
-    let budget = multiple * mean_margin(&forecasts[0]);
-    Forecaster::ALL
-        .into_iter()
-        .zip(forecasts)
-        .map(|(forecaster, h)| {
-            let losses = loss(h);
-            let test = (forecaster != Forecaster::Ewma).then(|| diebold_mariano(&losses, &champion));
-            let multiple = budget / mean_margin(h);
-            let covered = h.iter().zip(returns).filter(|(h, r)| -**r <= multiple * h.sqrt()).count();
-            Score {
-                asset: asset.to_owned(),
-                forecaster,
-                from,
-                days: returns.len(),
-                qlike: mean(&losses),
-                diebold_mariano: test.map(|(statistic, _)| statistic),
-                p_value: test.map(|(_, p_value)| p_value),
-                coverage: covered as f64 / returns.len() as f64,
-            }
-        })
-        .collect()
+    forecasts.iter().map(of).collect()
 }
 
 /// The multiple of the champion's deviation that covered 99 % of the days' losses.
@@ -199,12 +159,17 @@ fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// A table, and how often each challenger won.
-pub fn text(name: &str, scores: &[Score]) -> String {
+/// A table, how often each challenger won, and what is forecast next.
+pub fn text(prediction: &Prediction) -> String {
+    let Prediction { name, scores, .. } = prediction;
     let mut text =
         format!("{name}: forecasts of the next step's variance, walking forward; the champion is ewma\n\n");
-    text += &format!(
-        "  {:6}  {:10}  {:>5}  {:10}  {:>9}  {:>15}  {:>7}  {:>22}\n",
+    for asset in &prediction.short {
+        let _ = writeln!(text, "note: {asset} has too short a history, or the lookback is below 122 steps");
+    }
+    let _ = writeln!(
+        text,
+        "  {:6}  {:10}  {:>5}  {:12}  {:>9}  {:>15}  {:>7}  {:>22}",
         "asset",
         "from",
         "days",
@@ -217,30 +182,80 @@ pub fn text(name: &str, scores: &[Score]) -> String {
     for s in scores {
         let statistic = s.diebold_mariano.map_or("-".to_owned(), |x| format!("{x:+.2}"));
         let p_value = s.p_value.map_or("-".to_owned(), |p| format!("{p:.3}"));
-        text += &format!(
-            "  {:6}  {}  {:>5}  {:10}  {:>9.4}  {statistic:>15}  {p_value:>7}  {:>20.2} %\n",
+        let _ = writeln!(
+            text,
+            "  {:6}  {}  {:>5}  {:12}  {:>9.4}  {statistic:>15}  {p_value:>7}  {:>20.2} %",
             s.asset,
             s.from,
             s.days,
-            s.forecaster.name(),
+            s.forecaster,
             s.qlike,
             100.0 * s.coverage
         );
     }
     text += "\nQLIKE: mean of ln h + r^2/h, lower is better. Diebold-Mariano below zero: better than the champion.\n\n";
-    let assets = scores.iter().filter(|s| s.forecaster == Forecaster::Ewma).count();
-    for forecaster in &Forecaster::ALL[1..] {
-        let of = || scores.iter().filter(|s| s.forecaster == *forecaster);
-        let won = of()
-            .filter(|s| s.p_value.is_some_and(|p| p < 0.05) && s.diebold_mariano.is_some_and(|x| x < 0.0));
-        let lost = of()
-            .filter(|s| s.p_value.is_some_and(|p| p < 0.05) && s.diebold_mariano.is_some_and(|x| x > 0.0));
-        text += &format!(
-            "{}: better than the champion on {} of {assets} assets at 5 %, worse on {}\n",
-            forecaster.name(),
-            won.count(),
-            lost.count()
+    comparison(&mut text, scores);
+    next_table(&mut text, prediction);
+    text
+}
+
+fn comparison(text: &mut String, scores: &[Score]) {
+    let of = |name: &str| scores.iter().filter(|s| s.forecaster == name).collect::<Vec<_>>();
+    let champion = of(Forecaster::ALL[0].name());
+    for name in Forecaster::ALL[1..].iter().map(|f| f.name()).chain([WINNER]) {
+        let scores = of(name);
+        if scores.is_empty() {
+            let _ = writeln!(text, "{name}: not made, it needs `variances`");
+            continue;
+        }
+        let beyond = |sign: f64| {
+            let has = |s: &&&Score| {
+                s.p_value.is_some_and(|p| p < SIGNIFICANCE)
+                    && s.diebold_mariano.is_some_and(|x| sign * x > 0.0)
+            };
+            scores.iter().filter(has).count()
+        };
+        let own =
+            |s: &Score| champion.iter().find(|c| c.asset == s.asset).map_or(f64::NAN, |c| s.qlike - c.qlike);
+        let mean = scores.iter().map(|s| own(s)).sum::<f64>() / scores.len() as f64;
+        let _ = writeln!(
+            text,
+            "{name}: better than the champion on {} of {} assets at 5 %, worse on {}; mean QLIKE {mean:+.4}",
+            beyond(-1.0),
+            scores.len(),
+            beyond(1.0),
         );
+    }
+}
+
+fn next_table(text: &mut String, prediction: &Prediction) {
+    let _ = writeln!(
+        text,
+        "\nthe next step, annual volatility in %, by what has won so far, not below {} of the deviation of ten years:",
+        prediction.floor
+    );
+    for n in &prediction.next {
+        let _ = writeln!(
+            text,
+            "  {:6}  {:12}  {:>6.1}  (ewma {:.1})",
+            n.asset,
+            n.forecaster,
+            100.0 * n.volatility,
+            100.0 * n.champion
+        );
+    }
+    let _ = writeln!(
+        text,
+        "A challenger is used once it has won on at least {LEAST_JUDGED} steps; ewma, without a floor, until then."
+    );
+}
+
+/// The forecasts of challengers that have won, as the table `forecasts` of a market file.
+pub fn forecasts_csv(prediction: &Prediction) -> String {
+    let mut text = "asset,volatility\n".to_owned();
+    let champion = Forecaster::ALL[0].name();
+    for next in prediction.next.iter().filter(|next| next.forecaster != champion) {
+        let _ = writeln!(text, "{},{:.6}", next.asset, next.volatility);
     }
     text
 }

@@ -9,7 +9,7 @@ use super::statistics::{
     Christoffersen, LikelihoodRatio, NullDistribution, Scores, TailShape, TrafficLight, christoffersen,
     proportion_of_failures, scores, traffic_light,
 };
-use super::walk::Track;
+use super::walk::{DayFigures, Track};
 use crate::calibrate::laws::{Kind, Law, Sample};
 use crate::margin::procyclicality::Measures;
 
@@ -27,11 +27,16 @@ const SHAPES: (f64, f64) = (2.1, 200.0);
 pub struct Summary {
     /// Name of the book.
     pub book: String,
+    /// Steps of the horizon.
+    pub horizon: usize,
     /// The model.
     pub model: Model,
     /// First and last day.
     pub span: (Date, Date),
-    /// Days.
+    /// Days with a margin.
+    pub days: u64,
+    /// Days that the tests look at: every `horizon`-th from the first, so that no two losses overlap. Tests
+    /// of exceptions take them for independent.
     pub observations: u64,
     /// Days whose loss exceeded the VaR.
     pub exceptions: u64,
@@ -53,6 +58,8 @@ pub struct Summary {
     pub worst_breach: Option<(Date, f64)>,
     /// Cost: the mean margin over the book's gross exposure.
     pub mean_margin: f64,
+    /// Mean of the ES's standard error over the ES, where it was simulated.
+    pub relative_error: Option<f64>,
     /// Calm: how the margin moved.
     pub procyclicality: Measures,
 }
@@ -84,13 +91,15 @@ pub struct CrisisLine {
     pub crisis: String,
     /// Name of the book.
     pub book: String,
+    /// Steps of the horizon.
+    pub horizon: usize,
     /// The model.
     pub model: Model,
-    /// The day with the largest loss.
+    /// The day with the largest loss, or the first day of the horizon with it.
     pub date: Date,
     /// The margin set the day before.
     pub margin: f64,
-    /// The loss of the day.
+    /// The loss of the day, or of the horizon.
     pub loss: f64,
     /// The margin on the eve of the crisis.
     pub eve_margin: f64,
@@ -104,8 +113,9 @@ pub fn summarise(backtest: &Backtest, track: &Track) -> Option<Summary> {
     let (first, last) = (days.first()?, days.last()?);
     let gross = backtest.books.iter().find(|book| book.name == track.book)?.gross();
     let tail = backtest.confidence.tail();
-    let hits: Vec<bool> = days.iter().map(|day| day.loss > day.value_at_risk).collect();
-    let (observations, exceptions) = (days.len() as u64, hits.iter().filter(|hit| **hit).count() as u64);
+    let apart: Vec<&DayFigures> = days.iter().step_by(track.horizon).collect();
+    let hits: Vec<bool> = apart.iter().map(|day| day.loss > day.value_at_risk).collect();
+    let (observations, exceptions) = (apart.len() as u64, hits.iter().filter(|hit| **hit).count() as u64);
     let margins: Vec<f64> = days.iter().map(|day| day.margin).collect();
     let breaches = days.iter().filter(|day| day.loss > day.margin);
     let worst = breaches.clone().max_by(|a, b| (a.loss - a.margin).total_cmp(&(b.loss - b.margin)));
@@ -113,31 +123,41 @@ pub fn summarise(backtest: &Backtest, track: &Track) -> Option<Summary> {
     let procyclicality = Measures::of(&margins, RISE_DAYS);
     Some(Summary {
         book: track.book.clone(),
+        horizon: track.horizon,
         model: track.model,
         span: (first.date, last.date),
+        days: days.len() as u64,
         observations,
         exceptions,
         expected_exceptions: observations as f64 * tail,
         kupiec: proportion_of_failures(observations, exceptions, tail),
         christoffersen: christoffersen(&hits, tail),
         traffic_light: traffic_light(observations, exceptions, tail),
-        shortfall: shortfall_test(backtest, track, tail),
-        coverage: 1.0 - breach_count as f64 / observations as f64,
+        shortfall: shortfall_test(backtest, track.model, &apart, tail),
+        coverage: 1.0 - breach_count as f64 / days.len() as f64,
         breaches: breach_count,
         worst_breach: worst.map(|day| (day.date, day.loss - day.margin)),
         mean_margin: procyclicality.mean / gross,
+        relative_error: relative_error(days),
         procyclicality,
     })
 }
 
-fn shortfall_test(backtest: &Backtest, track: &Track, tail: f64) -> ShortfallTest {
-    let days = &track.days;
+/// Mean over the days whose ES is above zero; `None` where none was simulated.
+fn relative_error(days: &[DayFigures]) -> Option<f64> {
+    let simulated = days.iter().filter(|day| day.expected_shortfall > 0.0);
+    let errors: Vec<f64> =
+        simulated.filter_map(|day| Some(day.standard_error? / day.expected_shortfall)).collect();
+    (!errors.is_empty()).then(|| errors.iter().sum::<f64>() / errors.len() as f64)
+}
+
+fn shortfall_test(backtest: &Backtest, model: Model, days: &[&DayFigures], tail: f64) -> ShortfallTest {
     let hits = days.iter().filter(|day| day.loss > day.value_at_risk && day.expected_shortfall > 0.0);
     let ratios: Vec<f64> = hits.map(|day| day.loss / day.expected_shortfall).collect();
     let scores = scores(&ratios, days.len() as u64, tail);
-    let degrees_of_freedom = match track.model {
+    let degrees_of_freedom = match model {
         Model::EwmaNormal => None,
-        _ => Some(shape_of_losses(track).clamp(SHAPES.0, SHAPES.1)),
+        _ => Some(shape_of_losses(days).clamp(SHAPES.0, SHAPES.1)),
     };
     let shape = TailShape { degrees_of_freedom, location: 0.0 };
     let null = NullDistribution::simulate(shape, days.len() as u64, tail, SIMULATIONS, backtest.seed)
@@ -154,8 +174,8 @@ fn shortfall_test(backtest: &Backtest, track: &Track, tail: f64) -> ShortfallTes
 }
 
 /// Degrees of freedom of losses in units of the VaR of their day.
-fn shape_of_losses(track: &Track) -> f64 {
-    let usable = track.days.iter().filter(|day| day.value_at_risk > 0.0);
+fn shape_of_losses(days: &[&DayFigures]) -> f64 {
+    let usable = days.iter().filter(|day| day.value_at_risk > 0.0);
     let (losses, scales): (Vec<f64>, Vec<f64>) = usable.map(|day| (day.loss, day.value_at_risk)).unzip();
     match Kind::Student.fit(Sample { returns: &losses, deviations: &scales }).map(|fit| fit.law) {
         Some(Law::Student { nu }) => nu,
@@ -172,6 +192,7 @@ pub fn crisis_line(crisis: &Crisis, track: &Track) -> Option<CrisisLine> {
     Some(CrisisLine {
         crisis: crisis.name.clone(),
         book: track.book.clone(),
+        horizon: track.horizon,
         model: track.model,
         date: worst.date,
         margin: worst.margin,

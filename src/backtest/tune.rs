@@ -1,6 +1,7 @@
 //! Which settings? All of a grid on one part of the history, judged on the part held back.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use jiff::civil::Date;
 use serde::Serialize;
@@ -17,6 +18,8 @@ const RISE_DAYS: usize = 5;
 /// One setting and what it comes to.
 #[derive(Clone, Debug, Serialize)]
 pub struct Setting {
+    /// Steps of the horizon.
+    pub horizon: usize,
     /// The model.
     pub model: Model,
     /// Steps that a forecast sees.
@@ -32,7 +35,7 @@ pub struct Setting {
     /// On the held-back part.
     pub held_back: Score,
     /// Whether no other setting is at least as good in coverage, cost and calm, and better in one,
-    /// before the held-back part.
+    /// before the held-back part and for the same horizon.
     pub is_on_frontier: bool,
 }
 
@@ -58,10 +61,19 @@ pub struct Tuned {
     pub held_back_from: Date,
     /// Coverage asked for.
     pub coverage: f64,
-    /// All settings, the cheapest first.
+    /// All settings, by horizon, the cheapest first.
     pub settings: Vec<Setting>,
-    /// Index of the recommended one; none where no setting reached the coverage.
-    pub recommended: Option<usize>,
+    /// What is recommended for each horizon.
+    pub recommendations: Vec<Recommendation>,
+}
+
+/// What is recommended for one horizon.
+#[derive(Clone, Debug, Serialize)]
+pub struct Recommendation {
+    /// Steps of the horizon.
+    pub horizon: usize,
+    /// Index of the setting; none where no setting reached the coverage.
+    pub setting: Option<usize>,
     /// Why, and whether it held, in words.
     pub reason: String,
 }
@@ -71,51 +83,71 @@ pub fn tune(backtest: &Backtest, grid: &Grid, monitor: &mut dyn FnMut(&str)) -> 
     let mut lookbacks = grid.lookbacks.clone();
     lookbacks.sort_unstable_by(|a, b| b.cmp(a));
     lookbacks.dedup();
-    let mut starts: Option<BTreeMap<String, Date>> = None;
+    let mut starts: Option<Starts> = None;
     let mut settings = Vec::new();
-    for lookback in &lookbacks {
-        for (index, decay) in grid.decays.iter().enumerate() {
-            let mut trial = backtest.clone();
-            (trial.lookback, trial.decay, trial.buffer) = (*lookback, *decay, 0.0);
-            // A model without a decay is tried once.
-            trial.models.retain(|model| index == 0 || has_decay(*model));
-            let levels = walk_levels(&trial, &grid.confidences, &mut |what| {
-                monitor(&format!("lookback {lookback}, decay {decay}: {what}"));
-            });
-            let starts = starts.get_or_insert_with(|| first_days(&levels[0]));
-            for (confidence, tracks) in grid.confidences.iter().zip(&levels) {
-                for model in &trial.models {
-                    let of_model: Vec<&Track> = tracks.iter().filter(|track| track.model == *model).collect();
-                    for buffer in &grid.buffers {
-                        let score = |from: Option<Date>, to: Option<Date>| {
-                            score(backtest, &of_model, starts, (from, to), *buffer)
-                        };
-                        settings.push(Setting {
-                            model: *model,
-                            lookback: *lookback,
-                            decay: has_decay(*model).then_some(*decay),
-                            confidence: confidence.get(),
-                            buffer: *buffer,
-                            chosen_on: score(None, Some(grid.held_back_from)),
-                            held_back: score(Some(grid.held_back_from), None),
-                            is_on_frontier: false,
-                        });
+    let of = lookbacks.len() * grid.decays.len();
+    let trials =
+        lookbacks.iter().flat_map(|lookback| grid.decays.iter().enumerate().map(move |d| (*lookback, d)));
+    for (number, (lookback, (index, decay))) in trials.enumerate() {
+        let mut trial = backtest.clone();
+        (trial.lookback, trial.decay, trial.buffer) = (lookback, *decay, 0.0);
+        if let Some(horizons) = &grid.horizons {
+            trial.horizons.clone_from(horizons);
+        }
+        if let Some(models) = &grid.models {
+            trial.models.clone_from(models);
+        }
+        // A model without a decay is tried once.
+        trial.models.retain(|model| index == 0 || has_decay(*model));
+        let levels = walk_levels(&trial, &grid.confidences, &mut |what| {
+            monitor(&format!("{} of {of}: lookback {lookback}, decay {decay}, {what}", number + 1));
+        });
+        let starts = starts.get_or_insert_with(|| first_days(&levels[0]));
+        for (confidence, tracks) in grid.confidences.iter().zip(&levels) {
+            for (horizon, model) in
+                trial.horizons.iter().flat_map(|h| trial.models.iter().map(move |m| (*h, *m)))
+            {
+                let is_of = |track: &&Track| (track.horizon, track.model) == (horizon, model);
+                let of_model: Vec<&Track> = tracks.iter().filter(is_of).collect();
+                settings.extend(grid.buffers.iter().map(|buffer| {
+                    let score = |from: Option<Date>, to: Option<Date>| {
+                        score(backtest, &of_model, starts, (from, to), *buffer)
+                    };
+                    Setting {
+                        horizon,
+                        model,
+                        lookback,
+                        decay: has_decay(model).then_some(*decay),
+                        confidence: confidence.get(),
+                        buffer: *buffer,
+                        chosen_on: score(None, Some(grid.held_back_from)),
+                        held_back: score(Some(grid.held_back_from), None),
+                        is_on_frontier: false,
                     }
-                }
+                }));
             }
         }
     }
-    settings.sort_by(|a, b| a.chosen_on.cost.total_cmp(&b.chosen_on.cost));
-    mark_frontier(&mut settings);
-    recommend(backtest, grid, settings)
+    settings.sort_by(|a, b| a.horizon.cmp(&b.horizon).then(a.chosen_on.cost.total_cmp(&b.chosen_on.cost)));
+    settings.chunk_by_mut(|a, b| a.horizon == b.horizon).for_each(mark_frontier);
+    Tuned {
+        name: backtest.name.clone(),
+        held_back_from: grid.held_back_from,
+        coverage: grid.coverage,
+        recommendations: recommend(grid, &settings),
+        settings,
+    }
 }
 
 fn has_decay(model: Model) -> bool {
-    matches!(model, Model::EwmaFhs | Model::EwmaT | Model::EwmaNormal)
+    matches!(model, Model::EwmaFhs | Model::EwmaT | Model::EwmaNormal | Model::MonteCarlo)
 }
 
-/// The latest first day of each book over the models.
-fn first_days(tracks: &[Track]) -> BTreeMap<String, Date> {
+/// First days by book.
+type Starts = BTreeMap<String, Date>;
+
+/// The latest first day of each book over the models and horizons.
+fn first_days(tracks: &[Track]) -> Starts {
     let mut first = BTreeMap::new();
     for track in tracks {
         if let Some(day) = track.days.first() {
@@ -129,7 +161,7 @@ fn first_days(tracks: &[Track]) -> BTreeMap<String, Date> {
 fn score(
     backtest: &Backtest,
     tracks: &[&Track],
-    starts: &BTreeMap<String, Date>,
+    starts: &Starts,
     (from, to): (Option<Date>, Option<Date>),
     buffer: f64,
 ) -> Score {
@@ -143,7 +175,11 @@ fn score(
         let is_in = |date: Date| {
             date >= *start && from.is_none_or(|from| date >= from) && to.is_none_or(|to| date < to)
         };
-        let used = track.days.iter().filter(|day| is_in(day.date));
+        // Days whose horizon reaches into the part held back are in neither.
+        let last = |index: usize| track.days.get(index + track.horizon - 1).map(|day| day.date);
+        let is_whole = |index: usize| to.is_none_or(|to| last(index).is_some_and(|date| date < to));
+        let used = track.days.iter().enumerate();
+        let used = used.filter(|(index, day)| is_in(day.date) && is_whole(*index)).map(|(_, day)| day);
         let pairs: Vec<(f64, f64)> =
             used.map(|day| ((1.0 + buffer) * day.expected_shortfall, day.loss)).collect();
         if pairs.is_empty() {
@@ -171,38 +207,34 @@ fn mark_frontier(settings: &mut [Setting]) {
     }
 }
 
-fn recommend(backtest: &Backtest, grid: &Grid, settings: Vec<Setting>) -> Tuned {
-    let reaches = |setting: &&Setting| setting.chosen_on.coverage >= grid.coverage;
-    let count = settings.iter().filter(reaches).count();
-    // The cheapest comes first.
-    let recommended = settings.iter().position(|setting| reaches(&setting));
-    let percent = |x: f64| format!("{:.2} %", 100.0 * x);
-    let reason = match recommended.map(|index| &settings[index]) {
-        None => format!(
-            "no setting covered {} of the days before {}",
-            percent(grid.coverage),
-            grid.held_back_from
-        ),
-        Some(best) => {
-            let held = best.held_back.coverage;
-            let verdict = if held >= grid.coverage { "it holds" } else { "it does not hold" };
-            format!(
-                "the cheapest of {count} settings out of {} that covered {} of the days before {}; on the days held back it covered {}: {verdict}",
-                settings.len(),
-                percent(grid.coverage),
-                grid.held_back_from,
-                percent(held),
-            )
-        }
-    };
-    Tuned {
-        name: backtest.name.clone(),
-        held_back_from: grid.held_back_from,
-        coverage: grid.coverage,
-        settings,
-        recommended,
-        reason,
+fn recommend(grid: &Grid, settings: &[Setting]) -> Vec<Recommendation> {
+    let mut all = Vec::new();
+    let mut start = 0;
+    for of_horizon in settings.chunk_by(|a, b| a.horizon == b.horizon) {
+        let reaches = |setting: &&Setting| setting.chosen_on.coverage >= grid.coverage;
+        let count = of_horizon.iter().filter(reaches).count();
+        // The cheapest comes first.
+        let best = of_horizon.iter().position(|setting| reaches(&setting));
+        all.push(Recommendation {
+            horizon: of_horizon[0].horizon,
+            setting: best.map(|index| start + index),
+            reason: reason(grid, best.map(|index| &of_horizon[index]), count, of_horizon.len()),
+        });
+        start += of_horizon.len();
     }
+    all
+}
+
+fn reason(grid: &Grid, best: Option<&Setting>, count: usize, of: usize) -> String {
+    let percent = |x: f64| format!("{:.2} %", 100.0 * x);
+    let (wanted, date) = (percent(grid.coverage), grid.held_back_from);
+    let Some(best) = best else { return format!("no setting covered {wanted} of the days before {date}") };
+    let held = best.held_back.coverage;
+    let verdict = if held >= grid.coverage { "it holds" } else { "it does not hold" };
+    let held = percent(held);
+    format!(
+        "the cheapest of {count} settings out of {of} that covered {wanted} of the days before {date}; on the days held back it covered {held}: {verdict}"
+    )
 }
 
 /// A setting in words.
@@ -217,16 +249,26 @@ fn name(setting: &Setting) -> String {
     )
 }
 
-/// The frontier and the recommendation.
+/// The frontier and the recommendation of each horizon.
 pub fn text(tuned: &Tuned) -> String {
     let mut text = format!(
-        "{}: {} settings, chosen on the days before {}\n\n",
+        "{}: {} settings, chosen on the days before {}\n",
         tuned.name,
         tuned.settings.len(),
         tuned.held_back_from
     );
-    text += &format!(
-        "  {:12}  {:>8}  {:>5}  {:>8}  {:>7}  {:>9}  {:>7}  {:>8}  | {:>9}  {:>7}  {:>8}\n",
+    for recommendation in &tuned.recommendations {
+        horizon_table(&mut text, tuned, recommendation);
+    }
+    text + "\nThe frontier: no setting covers more, costs less and rises less. Coverage over the days of all books; cost (mean margin over\ngross exposure) and rise (largest within five days) are means over books.\n"
+}
+
+fn horizon_table(text: &mut String, tuned: &Tuned, recommendation: &Recommendation) {
+    let steps = if recommendation.horizon == 1 { "step" } else { "steps" };
+    let _ = writeln!(
+        text,
+        "\n{} {steps} ahead\n  {:12}  {:>8}  {:>5}  {:>8}  {:>7}  {:>9}  {:>7}  {:>8}  | {:>9}  {:>7}  {:>8}",
+        recommendation.horizon,
         "model",
         "lookback",
         "decay",
@@ -242,34 +284,33 @@ pub fn text(tuned: &Tuned) -> String {
     let score = |s: &Score, width: usize| {
         format!("{:>width$.2} %  {:>5.1} %  {:>+6.0} %", 100.0 * s.coverage, 100.0 * s.cost, 100.0 * s.rise)
     };
-    for (index, setting) in tuned.settings.iter().enumerate().filter(|(_, setting)| setting.is_on_frontier) {
-        let mark = if tuned.recommended == Some(index) { ">" } else { " " };
-        text += &format!(
-            "{mark} {}  {}  | {}\n",
-            name(setting),
-            score(&setting.chosen_on, 7),
-            score(&setting.held_back, 7)
-        );
+    let of_horizon = |setting: &Setting| setting.is_on_frontier && setting.horizon == recommendation.horizon;
+    for (index, setting) in tuned.settings.iter().enumerate().filter(|(_, setting)| of_horizon(setting)) {
+        let mark = if recommendation.setting == Some(index) { ">" } else { " " };
+        let (chosen, held) = (score(&setting.chosen_on, 7), score(&setting.held_back, 7));
+        let _ = writeln!(text, "{mark} {}  {chosen}  | {held}", name(setting));
     }
-    text += "\nThe frontier: no setting covers more, costs less and rises less. Coverage over the days of all books; cost (mean margin over\ngross exposure) and rise (largest within five days) are means over books.\n";
-    if let Some(best) = tuned.recommended.map(|index| &tuned.settings[index]) {
-        text += &format!("\nrecommended: {}\n", name(best).split_whitespace().collect::<Vec<_>>().join(" "));
+    if let Some(best) = recommendation.setting.map(|index| &tuned.settings[index]) {
+        let words = name(best);
+        let _ = writeln!(text, "recommended: {}", words.split_whitespace().collect::<Vec<_>>().join(" "));
     }
-    text + &format!("{}\n", tuned.reason)
+    let _ = writeln!(text, "{}", recommendation.reason);
 }
 
-/// Cost against coverage, a colour for each model, before the held-back part.
+/// Cost against coverage of the shortest horizon, a colour for each model, before the held-back part.
 pub fn chart(tuned: &Tuned) -> String {
+    let horizon = tuned.recommendations.first().map_or(1, |recommendation| recommendation.horizon);
+    let settings = || tuned.settings.iter().filter(|setting| setting.horizon == horizon);
     let mut series: Vec<Series<'_>> = Vec::new();
     for model in Model::ALL {
-        let of_model = tuned.settings.iter().filter(|setting| setting.model == model);
+        let of_model = settings().filter(|setting| setting.model == model);
         let points: Vec<(f64, f64)> =
             of_model.map(|s| (100.0 * s.chosen_on.cost, 100.0 * s.chosen_on.coverage)).collect();
         if !points.is_empty() {
             series.push(Series { name: model.name(), style: Style::Points, points });
         }
     }
-    let frontier = tuned.settings.iter().filter(|setting| setting.is_on_frontier);
+    let frontier = settings().filter(|setting| setting.is_on_frontier);
     let mut best = f64::NEG_INFINITY;
     let mut steps: Vec<(f64, f64)> = Vec::new();
     for setting in frontier.filter(|setting| setting.chosen_on.coverage.is_finite()) {

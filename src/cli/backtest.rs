@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use shortfall::backtest::{self, Outcome, report};
+use shortfall::backtest::{self, Outcome, chain, report};
 
+use super::device;
 use super::exit::{Failure, exit_codes};
 use super::output;
-use super::progress::Spinner;
+use super::progress::{Progress, Spinner};
 
 /// Walk through a price history: would each day's margin have covered what then happened?
 #[derive(Debug, Args)]
@@ -32,9 +33,10 @@ Examples:
   shortfall backtest scenarios/backtest.yaml
   shortfall backtest scenarios/backtest_sp500.yaml --out sp500
   shortfall backtest scenarios/backtest.yaml --book 'short BTC straddle'
+  shortfall backtest scenarios/backtest_options.yaml   # real marks of options, days later
 
 A forecast sees the prices before its day and no others. docs/backtest.md explains models, books,
-tests and columns.
+horizons, tests and columns.
 
 ",
     exit_codes!()
@@ -42,6 +44,9 @@ tests and columns.
 
 /// Runs it and reports.
 pub fn backtest(arguments: &Arguments) -> Result<(), Failure> {
+    if chain::is_revaluation(&arguments.backtest) {
+        return revalue(arguments);
+    }
     if let Some(folder) = arguments.out.as_ref().filter(|folder| folder.exists()) {
         return Err(Failure::Usage(format!("{} exists; name a new folder", folder.display())));
     }
@@ -66,7 +71,26 @@ pub fn backtest(arguments: &Arguments) -> Result<(), Failure> {
     output::print(&report::text(&outcome, arguments.book.as_deref()))
 }
 
-fn json(outcome: &Outcome) -> Result<String, Failure> {
+/// Books on a real chain, valued again later.
+fn revalue(arguments: &Arguments) -> Result<(), Failure> {
+    if arguments.out.is_some() || arguments.book.is_some() {
+        let file = arguments.backtest.display();
+        return Err(Failure::Usage(format!("{file} has the key `marks`: it takes neither --out nor --book")));
+    }
+    let revaluation = chain::read(&arguments.backtest)?;
+    let simulation = &revaluation.scenario.simulation;
+    let mut engine = device::choose(&simulation.device, simulation.precision)?;
+    let mut progress = Progress::new(true);
+    let revalued = chain::run(&revaluation, engine.as_mut(), &mut progress);
+    progress.finish();
+    let revalued = revalued?;
+    if arguments.json {
+        return output::print(&format!("{}\n", json(&revalued)?));
+    }
+    output::print(&chain::text(&revalued))
+}
+
+fn json(outcome: &impl serde::Serialize) -> Result<String, Failure> {
     serde_json::to_string_pretty(outcome).map_err(|error| Failure::Io(error.to_string()))
 }
 
@@ -80,10 +104,10 @@ fn write(outcome: &Outcome, folder: &Path) -> Result<(), Failure> {
     let fill = || {
         std::fs::write(partial.join("daily.csv"), report::daily_csv(&outcome.tracks)).map_err(io)?;
         std::fs::write(partial.join("summary.json"), json(outcome)?).map_err(io)?;
-        for of_book in outcome.summaries.chunk_by(|a, b| a.book == b.book) {
-            let book = &of_book[0].book;
-            std::fs::write(partial.join(report::chart_file(book)), report::chart(outcome, book))
-                .map_err(io)?;
+        for of_book in outcome.summaries.chunk_by(|a, b| (&a.book, a.horizon) == (&b.book, b.horizon)) {
+            let (book, horizon) = (&of_book[0].book, of_book[0].horizon);
+            let chart = report::chart(outcome, book, horizon);
+            std::fs::write(partial.join(report::chart_file(book, horizon)), chart).map_err(io)?;
         }
         std::fs::rename(&partial, folder).map_err(io)
     };

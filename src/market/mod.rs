@@ -1,6 +1,7 @@
 //! The market: spots, forwards, volatility surfaces, and the dynamics of every asset.
 
 mod correlation;
+mod forecasts;
 mod liquidity;
 mod quotes;
 mod read;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     Asset, Correlation, CorrelationFault, Forward, ImpliedVolatility, JumpSize, Jumps, Market, SurfaceSlice,
-    SviSlice, TailGroup, liquidity, quotes,
+    SviSlice, TailGroup, forecasts, liquidity, quotes,
 };
 use crate::fault::Faults;
 use crate::table::{Row, Table, optional, required};
@@ -32,7 +32,7 @@ pub fn files(path: &Path) -> Vec<PathBuf> {
     let Ok(node) = yaml::parse("", &text) else { return files };
     let document = Document::new("");
     At::root(&node, &document).mapping(|m| {
-        for key in ["correlation", "forwards", "surfaces", "quotes"] {
+        for key in ["correlation", "forwards", "surfaces", "quotes", "forecasts"] {
             files.extend(m.optional(key, |at| at.text().map(|t| folder.join(t))).flatten());
         }
         Some(())
@@ -79,12 +79,17 @@ fn read_market(m: &Mapping<'_>, folder: &Path) -> Option<Market> {
         let rate = rate.filter(|_| is_whole).map(Option::unwrap_or_default);
         append(at, quotes::read(&table, assets.as_ref()?, as_of?, rate))
     });
+    let forecast = m.optional("forecasts", |at| {
+        let table = read_named_table(at, folder)?;
+        append(at, forecasts::read(&table, assets.as_ref()?))
+    });
     let (as_of, mut assets, common_jumps) = (as_of?, assets?, common_jumps?);
     forwards?;
     surfaces?;
     for (index, surface) in quoted?.unwrap_or_default() {
         assets[index].surface = surface;
     }
+    forecasts::apply(&forecast?.unwrap_or_default(), &mut assets, common_jumps.as_ref());
     check_expectations(m, &assets, common_jumps.as_ref())?;
     let correlation = correlation?.unwrap_or_else(|| Correlation::identity(assets.len()));
     Some(Market {

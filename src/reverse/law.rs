@@ -20,6 +20,7 @@ pub(super) struct Law {
 pub(super) struct SegmentLaw {
     /// Its first coordinate in a whole move.
     first: usize,
+    shapes: Vec<Shape>,
     components: Vec<Component>,
     /// What has to happen, by pattern; [`Component::pattern`] points here.
     patterns: Vec<String>,
@@ -27,13 +28,22 @@ pub(super) struct SegmentLaw {
     total: Cholesky<f64, Dyn>,
 }
 
+/// A covariance, which components share.
+struct Shape {
+    covariance: DMatrix<f64>,
+    /// Inverse of its lower Cholesky factor: what makes it the identity.
+    whitening: DMatrix<f64>,
+    log_determinant: f64,
+}
+
 /// One law of a mixture.
-pub(super) struct Component {
+struct Component {
     pattern: usize,
     weight: f64,
+    shape: usize,
     mean: DVector<f64>,
-    covariance: DMatrix<f64>,
-    precision: DMatrix<f64>,
+    /// The mean, whitened.
+    white: DVector<f64>,
     /// Log of the weight and of the normal density's constant.
     log_constant: f64,
     jump: Option<Exponential>,
@@ -42,9 +52,9 @@ pub(super) struct Component {
 /// An exponential jump on top of a normal law.
 struct Exponential {
     direction: DVector<f64>,
-    /// The precision times the direction.
-    pulled: DVector<f64>,
-    /// The direction's squared length in the metric of the precision.
+    /// The direction, whitened.
+    white: DVector<f64>,
+    /// Squared length of that.
     length: f64,
     rate: f64,
 }
@@ -80,60 +90,72 @@ impl Local {
     }
 }
 
+impl Shape {
+    /// `None` where it is not positive definite.
+    fn new(covariance: DMatrix<f64>) -> Option<Self> {
+        let root = Cholesky::new(covariance.clone())?.unpack();
+        let log_determinant = 2.0 * root.diagonal().iter().map(|x| x.ln()).sum::<f64>();
+        let n = root.nrows();
+        let whitening = root.solve_lower_triangular(&DMatrix::identity(n, n))?;
+        Some(Self { covariance, whitening, log_determinant })
+    }
+}
+
 impl Component {
-    /// `None` where the covariance is not positive definite.
-    pub fn new(from: Ingredients) -> Option<Self> {
-        let Ingredients { pattern, weight, mean, covariance, jump } = from;
-        let cholesky = Cholesky::new(covariance.clone())?;
-        let log_determinant: f64 = 2.0 * cholesky.l().diagonal().iter().map(|x| x.ln()).sum::<f64>();
-        let precision = cholesky.inverse();
-        let log_constant = weight.ln() - 0.5 * (mean.len() as f64 * TAU.ln() + log_determinant);
+    fn new(shape: usize, of: &Shape, from: Ingredients) -> Self {
+        let Ingredients { pattern, weight, mean, jump, .. } = from;
+        let log_constant = weight.ln() - 0.5 * (mean.len() as f64 * TAU.ln() + of.log_determinant);
         let jump = jump.map(|(direction, rate)| {
-            let pulled = &precision * &direction;
-            let length = direction.dot(&pulled);
-            Exponential { direction, pulled, length, rate }
+            let white = &of.whitening * &direction;
+            Exponential { direction, length: white.norm_squared(), white, rate }
         });
-        Some(Self { pattern, weight, mean, covariance, precision, log_constant, jump })
+        let white = &of.whitening * &mean;
+        Self { pattern, weight, shape, mean, white, log_constant, jump }
     }
 
+    /// At a whitened move.
+    ///
     /// # Formula
     /// With `r = z - mean`, `S` the precision and an exponential jump of rate `q` along `l`:
     /// `ln p = ln c - r'Sr/2 + ln q + ln(2 pi / a)/2 + t^2/2 + ln Phi(t)`, `a = l'Sl`,
     /// `t = (l'Sr - q)/sqrt(a)`.
-    fn log_density(&self, z: &DVector<f64>) -> f64 {
-        let residual = z - &self.mean;
-        let normal = self.log_constant - 0.5 * residual.dot(&(&self.precision * &residual));
-        normal + self.jump.as_ref().map_or(0.0, |jump| jump.log_factor(&residual))
+    fn log_density(&self, white: &DVector<f64>) -> f64 {
+        let square: f64 = white.iter().zip(self.white.iter()).map(|(z, mean)| (z - mean) * (z - mean)).sum();
+        let jump = self.jump.as_ref().map_or(0.0, |jump| jump.log_factor(self.position(jump, white)));
+        self.log_constant - 0.5 * square + jump
     }
 
-    fn gradient(&self, z: &DVector<f64>) -> DVector<f64> {
-        let residual = z - &self.mean;
-        let mut gradient = -(&self.precision * &residual);
+    /// `t` of the formula.
+    fn position(&self, jump: &Exponential, white: &DVector<f64>) -> f64 {
+        let along = white.iter().zip(self.white.iter()).zip(jump.white.iter());
+        let along: f64 = along.map(|((z, mean), l)| (z - mean) * l).sum();
+        (along - jump.rate) / jump.length.sqrt()
+    }
+
+    /// Slope of the log density in whitened coordinates.
+    fn slope(&self, white: &DVector<f64>) -> DVector<f64> {
+        let mut slope = &self.white - white;
         if let Some(jump) = &self.jump {
-            let (slope, _) = jump.slopes(jump.position(&residual));
-            gradient += &jump.pulled * (slope / jump.length.sqrt());
+            let (along, _) = jump.slopes(self.position(jump, white));
+            slope += &jump.white * (along / jump.length.sqrt());
         }
-        gradient
+        slope
     }
 
     /// Inverse of minus the second derivatives of the log density: by Sherman and Morrison the
     /// covariance, and more along the jump.
-    fn inverse_curvature(&self, z: &DVector<f64>) -> DMatrix<f64> {
-        let Some(jump) = &self.jump else { return self.covariance.clone() };
-        let (_, curvature) = jump.slopes(jump.position(&(z - &self.mean)));
+    fn inverse_curvature(&self, shape: &Shape, white: &DVector<f64>) -> DMatrix<f64> {
+        let Some(jump) = &self.jump else { return shape.covariance.clone() };
+        let (_, curvature) = jump.slopes(self.position(jump, white));
         let flat = curvature.clamp(0.0, MOST_FLAT);
-        &self.covariance
-            + &jump.direction * jump.direction.transpose() * (flat / (jump.length * (1.0 - flat)))
+        let more = flat / (jump.length * (1.0 - flat));
+        &shape.covariance + &jump.direction * jump.direction.transpose() * more
     }
 }
 
 impl Exponential {
-    fn position(&self, residual: &DVector<f64>) -> f64 {
-        (self.pulled.dot(residual) - self.rate) / self.length.sqrt()
-    }
-
-    fn log_factor(&self, residual: &DVector<f64>) -> f64 {
-        self.rate.ln() + 0.5 * (TAU / self.length).ln() + log_normal_cdf_scaled(self.position(residual))
+    fn log_factor(&self, t: f64) -> f64 {
+        self.rate.ln() + 0.5 * (TAU / self.length).ln() + log_normal_cdf_scaled(t)
     }
 
     /// First and second derivative of `t^2/2 + ln Phi(t)`: `t + r` and `1 - r (t + r)`, `r = phi/Phi`.
@@ -145,8 +167,21 @@ impl Exponential {
 }
 
 impl SegmentLaw {
-    /// A mixture; its weights may add up to less than one.
-    pub fn new(first: usize, components: Vec<Component>, patterns: Vec<String>) -> Option<Self> {
+    /// A mixture; `None` where a covariance is not positive definite.
+    pub fn new(first: usize, ingredients: Vec<Ingredients>, patterns: Vec<String>) -> Option<Self> {
+        let mut shapes: Vec<Shape> = Vec::new();
+        let mut components = Vec::with_capacity(ingredients.len());
+        for from in ingredients {
+            let known = shapes.iter().position(|shape| shape.covariance == from.covariance);
+            let shape = match known {
+                Some(shape) => shape,
+                None => {
+                    shapes.push(Shape::new(from.covariance.clone())?);
+                    shapes.len() - 1
+                }
+            };
+            components.push(Component::new(shape, &shapes[shape], from));
+        }
         let weights: Vec<f64> = components.iter().map(|component| component.weight).collect();
         let all: f64 = weights.iter().sum();
         let jumped = |c: &Component| {
@@ -160,22 +195,31 @@ impl SegmentLaw {
         let mut total = DMatrix::zeros(n, n);
         for (component, weight) in components.iter().zip(&weights) {
             let off = jumped(component) - &mean;
-            let mut second = &component.covariance + &off * off.transpose();
+            let mut second = &shapes[component.shape].covariance + &off * off.transpose();
             if let Some(jump) = &component.jump {
                 second += &jump.direction * jump.direction.transpose() * (1.0 / (jump.rate * jump.rate));
             }
             total += second * (weight / all);
         }
-        Some(Self { first, components, patterns, mean, total: Cholesky::new(total)? })
+        Some(Self { first, shapes, components, patterns, mean, total: Cholesky::new(total)? })
     }
 
     fn part(&self, z: &DVector<f64>) -> DVector<f64> {
         z.rows(self.first, self.mean.len()).into_owned()
     }
 
+    /// A move as each shape whitens it.
+    fn whitened(&self, part: &DVector<f64>) -> Vec<DVector<f64>> {
+        self.shapes.iter().map(|shape| &shape.whitening * part).collect()
+    }
+
     /// Log density, and the log density of each component with its weight.
     fn log_densities(&self, part: &DVector<f64>) -> (f64, Vec<f64>) {
-        let logs: Vec<f64> = self.components.iter().map(|c| c.log_density(part)).collect();
+        self.of_whitened(&self.whitened(part))
+    }
+
+    fn of_whitened(&self, white: &[DVector<f64>]) -> (f64, Vec<f64>) {
+        let logs: Vec<f64> = self.components.iter().map(|c| c.log_density(&white[c.shape])).collect();
         let most = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         (most + logs.iter().map(|log| (log - most).exp()).sum::<f64>().ln(), logs)
     }
@@ -187,7 +231,8 @@ impl SegmentLaw {
             at < 0.0
         });
         let component = picked.or(self.components.last()).expect("a law has components");
-        let root = Cholesky::new(component.covariance.clone()).expect("factored before").unpack();
+        let root =
+            Cholesky::new(self.shapes[component.shape].covariance.clone()).expect("factored before").unpack();
         let mut z = &component.mean + root * random.vector(self.mean.len());
         if let Some(jump) = &component.jump {
             z += &jump.direction * (-random.uniform().ln() / jump.rate);
@@ -225,22 +270,29 @@ impl Law {
         let mut local = Local { log_density: 0.0, gradient: DVector::zeros(z.len()), blocks: Vec::new() };
         for segment in &self.segments {
             let part = segment.part(z);
-            let (log_density, logs) = segment.log_densities(&part);
+            let white = segment.whitened(&part);
+            let (log_density, logs) = segment.of_whitened(&white);
             local.log_density += log_density;
-            let mut gradient = DVector::zeros(part.len());
+            let mut slopes: Vec<DVector<f64>> = white.iter().map(|z| DVector::zeros(z.len())).collect();
             let mut most: Option<(f64, &Component)> = None;
             for (component, log) in segment.components.iter().zip(&logs) {
                 let share = (log - log_density).exp();
                 if share > 1e-12 {
-                    gradient += component.gradient(&part) * share;
+                    slopes[component.shape] += component.slope(&white[component.shape]) * share;
                 }
                 if most.is_none_or(|(largest, _)| share > largest) {
                     most = Some((share, component));
                 }
             }
+            let mut gradient = DVector::zeros(part.len());
+            for (shape, slope) in segment.shapes.iter().zip(&slopes) {
+                gradient += shape.whitening.tr_mul(slope);
+            }
             local.gradient.rows_mut(segment.first, part.len()).copy_from(&gradient);
             if let Some((_, component)) = most {
-                local.blocks.push((segment.first, component.inverse_curvature(&part)));
+                let shape = &segment.shapes[component.shape];
+                let block = component.inverse_curvature(shape, &white[component.shape]);
+                local.blocks.push((segment.first, block));
             }
         }
         local
@@ -344,17 +396,21 @@ impl Law {
             let part = segment.part(z);
             let (_, logs) = segment.log_densities(&part);
             let likeliest = (0..logs.len()).max_by(|&a, &b| logs[a].total_cmp(&logs[b])).unwrap_or(0);
-            let covariance = segment.components[likeliest].covariance.clone();
+            let covariance = segment.shapes[segment.components[likeliest].shape].covariance.clone();
             let moved = Ingredients { pattern: 0, weight: 1.0, mean: part, covariance, jump: None };
-            let component = Component::new(moved).expect("its covariance was factored before");
-            SegmentLaw::new(segment.first, vec![component], vec![String::new()]).expect("likewise")
+            let law = SegmentLaw::new(segment.first, vec![moved], vec![String::new()]);
+            law.expect("its covariance was factored before")
         };
         Self { segments: self.segments.iter().map(of).collect() }
     }
 
     /// Multiplications that a density takes.
     pub fn multiplications(&self) -> usize {
-        self.segments.iter().map(|segment| segment.components.len() * segment.mean.len().pow(2)).sum()
+        let of = |segment: &SegmentLaw| {
+            let n = segment.mean.len();
+            segment.shapes.len() * n * n + 2 * segment.components.len() * n
+        };
+        self.segments.iter().map(of).sum()
     }
 
     /// Probability of what has to happen, given a move: patterns of jumps, the likeliest first. Of

@@ -268,20 +268,15 @@ struct Looked {
 impl Looked {
     /// What was found with its pattern and that pattern's part of the probability, the largest first.
     fn by_part(&self) -> Vec<(String, f64, &Found)> {
-        let named = |found: &Found| {
-            let pattern =
-                self.law.patterns(&found.z).into_iter().next().map_or(String::new(), |(name, _)| name);
-            let part = self.parts.get(&pattern).copied().unwrap_or(0.0);
-            (pattern, part)
-        };
-        let mut all: Vec<(String, f64, &Found)> = self
-            .found
-            .iter()
-            .map(|found| {
-                let (pattern, part) = named(found);
-                (pattern, part, found)
-            })
-            .collect();
+        let mut all: Vec<(String, f64, &Found)> = Vec::new();
+        // The largest density comes first: of several with one pattern it is kept.
+        for found in &self.found {
+            let Some((pattern, _)) = self.law.patterns(&found.z).into_iter().next() else { continue };
+            if !all.iter().any(|(known, ..)| *known == pattern) {
+                let part = self.parts.get(&pattern).copied().unwrap_or(0.0);
+                all.push((pattern, part, found));
+            }
+        }
         all.sort_by(|a, b| b.1.total_cmp(&a.1));
         all
     }
@@ -294,7 +289,7 @@ fn of(
     holder: &Holder,
 ) -> Result<Reverse, ReverseFault> {
     let book = Book::new(scenario, holder, &[], Relief::default()).map_err(ReverseFault::Data)?;
-    let looked = look(scenario, &book, holder, options.paths)?;
+    let looked = look(scenario, &book, holder, options.paths, true)?;
     let moved = |factors: &[[f64; FACTORS]]| asset_moves(scenario, holder, factors);
     let last = |z: &DVector<f64>| {
         let factors = looked.coordinates.factors(z);
@@ -364,7 +359,7 @@ fn again(
     let mut scenario = scenario.clone();
     scenario.simulation.seed = scenario.simulation.seed.wrapping_add(1);
     let book = Book::new(&scenario, holder, units, relief).map_err(ReverseFault::Data)?;
-    let looked = look(&scenario, &book, holder, options.paths)?;
+    let looked = look(&scenario, &book, holder, options.paths, false)?;
     Ok(Again {
         probability: looked.probability,
         mahalanobis: looked.found.first().map(|found| looked.law.mahalanobis(&found.z)),
@@ -372,7 +367,14 @@ fn again(
     })
 }
 
-fn look(scenario: &Scenario, book: &Book, holder: &Holder, paths: u64) -> Result<Looked, ReverseFault> {
+/// Importance sampling only where it is asked for.
+fn look(
+    scenario: &Scenario,
+    book: &Book,
+    holder: &Holder,
+    paths: u64,
+    is_sampled: bool,
+) -> Result<Looked, ReverseFault> {
     let market = &scenario.market;
     let coordinates = Coordinates::new(&book.job, market).map_err(ReverseFault::Data)?;
     let (law, covered) = moves::law(&book.job, market, &coordinates).map_err(ReverseFault::Data)?;
@@ -390,7 +392,7 @@ fn look(scenario: &Scenario, book: &Book, holder: &Holder, paths: u64) -> Result
         let starts: Vec<DVector<f64>> = starts.into_iter().take(STARTS).map(|(_, z)| z.clone()).collect();
         found = Search { law: &law, gap: &gap, centre }.most_likely(&starts);
     }
-    if !found.is_empty() {
+    if is_sampled && !found.is_empty() {
         let sampled = probability::sampled(&law, &gap, &found, scenario.simulation.seed);
         (probability.sampled, probability.sampled_error) = (Some(sampled.probability), Some(sampled.error));
         parts = sampled.patterns;

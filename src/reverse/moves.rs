@@ -3,7 +3,7 @@
 use nalgebra::{DMatrix, DVector};
 use rand::Rng;
 
-use super::law::{Component, Ingredients, Law, SegmentLaw};
+use super::law::{Ingredients, Law, SegmentLaw};
 use super::patterns::{Jump, Pattern, patterns};
 use crate::engine::{BLOCK, FACTORS, Job, Segment};
 use crate::market::Market;
@@ -178,7 +178,7 @@ impl Draft<'_> {
     fn law(&self, first: usize) -> Result<(SegmentLaw, f64), String> {
         let nodes = self.mixing()?;
         let n = self.coordinates.len();
-        let most = (MAX_NUMBERS / (2 * n * n * nodes.len())).clamp(1, MAX_PATTERNS);
+        let most = (MAX_NUMBERS / (n * n * nodes.len())).clamp(1, MAX_PATTERNS);
         let years = f64::from(self.segment.steps) * self.segment.dt;
         let is_held = |asset: usize| self.coordinates.iter().any(|c| c.asset == asset);
         let patterns = patterns(self.market, years, &is_held, most);
@@ -188,8 +188,7 @@ impl Draft<'_> {
             nodes.iter().map(|(weight, scales)| (*weight, self.diffusion(scales))).collect();
         for (index, pattern) in patterns.iter().enumerate() {
             for (weight, diffusion) in &diffusions {
-                let component = self.component(index, pattern, *weight / covered, diffusion.clone());
-                components.push(component.ok_or("the covariance of moves is not positive definite")?);
+                components.push(self.component(index, pattern, *weight / covered, diffusion.clone()));
             }
         }
         let names = patterns.into_iter().map(|pattern| pattern.name).collect();
@@ -203,7 +202,7 @@ impl Draft<'_> {
         pattern: &Pattern,
         weight: f64,
         mut covariance: DMatrix<f64>,
-    ) -> Option<Component> {
+    ) -> Ingredients {
         let steps = f64::from(self.segment.steps);
         let drift = |c: &Coordinate| match c.factor {
             0 => steps * self.segment.terms[c.asset].drift,
@@ -227,7 +226,7 @@ impl Draft<'_> {
             }
         }
         let weight = weight * pattern.probability;
-        Component::new(Ingredients { pattern: index, weight, mean, covariance, jump: exponential })
+        Ingredients { pattern: index, weight, mean, covariance, jump: exponential }
     }
 
     /// What a log jump of one moves.

@@ -203,11 +203,10 @@ mod tests {
     use nalgebra::DMatrix;
 
     use super::*;
-    use crate::reverse::law::{Component, Ingredients, SegmentLaw};
+    use crate::reverse::law::{Ingredients, SegmentLaw};
 
     fn law(components: Vec<Ingredients>) -> Law {
         let names = (0..components.len()).map(|pattern| pattern.to_string()).collect();
-        let components = components.into_iter().map(|from| Component::new(from).unwrap()).collect();
         Law::new(vec![SegmentLaw::new(0, components, names).unwrap()])
     }
 

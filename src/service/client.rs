@@ -12,8 +12,8 @@ use ureq::{Agent, Body};
 
 use super::api::{
     Account, AccountList, Book, Distribution, EventPage, HedgeAnswer, HedgeRequest, MarginAnswer,
-    MarketAnswer, MarketUpdate, MarketUpdateAnswer, Patch, Status, WhatIf, WhatIfAnswer, WhatIfBatch,
-    WhatIfBatchAnswer,
+    MarketAnswer, MarketUpdate, MarketUpdateAnswer, Patch, Revisions, Status, WhatIf, WhatIfAnswer,
+    WhatIfBatch, WhatIfBatchAnswer,
 };
 use super::problem::Problem;
 
@@ -112,6 +112,23 @@ impl Client {
     pub fn margin(&self, account: &str, detail: bool) -> Result<MarginAnswer, ClientFault> {
         let query = if detail { "/margin?attribution=true&worst_paths=true" } else { "/margin" };
         self.get(&path(account, query))
+    }
+
+    /// An earlier answer, computed again: the margin of a revision of an account in a market version, both
+    /// as the answer named them.
+    pub fn explain(
+        &self,
+        account: &str,
+        revision: u64,
+        market_version: u64,
+    ) -> Result<MarginAnswer, ClientFault> {
+        let query = format!("/explanation?market_version={market_version}&revision={revision}");
+        self.get(&path(account, &query))
+    }
+
+    /// Earlier revisions of an account that are kept.
+    pub fn revisions(&self, account: &str) -> Result<Revisions, ClientFault> {
+        self.get(&path(account, "/revisions"))
     }
 
     /// How an account's losses are distributed at the maintenance level.

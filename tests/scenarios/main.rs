@@ -9,7 +9,8 @@ use shortfall::scenario::{self, Scenario};
 /// The scenarios at hand; a new file belongs into this list.
 const SCENARIOS: [&str; 4] = ["margins.yaml", "nightly.yaml", "quickstart.yaml", "service.yaml"];
 /// Files of other forms, which have tests of their own: backtests and a comparison of architectures.
-const NO_SCENARIOS: [&str; 3] = ["backtest.yaml", "backtest_sp500.yaml", "compare.yaml"];
+const NO_SCENARIOS: [&str; 4] =
+    ["backtest.yaml", "backtest_options.yaml", "backtest_sp500.yaml", "compare.yaml"];
 /// Enough for a pilot, and one block more.
 const PATHS: u64 = 8192 + 64;
 

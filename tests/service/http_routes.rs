@@ -145,11 +145,10 @@ fn the_market_moves_and_earlier_ones_can_be_explained() {
     let patch = Patch { positions: vec![order("BTC-PERPETUAL", 10.0)], ..Patch::default() };
     client.patch("basis-trade", &patch).unwrap();
     let path = "/v1/accounts/basis-trade";
-    let explained = server.get(&format!("{path}/explanation?market_version=1&revision=1")).ok();
-    assert_eq!(explained["figures"], serde_json::to_value(&before.figures).unwrap());
-    assert_eq!(explained["worst_driver"], serde_json::to_value(&before.worst_driver).unwrap());
-    let revisions = server.get(&format!("{path}/revisions")).ok();
-    assert_eq!((&revisions["current"], &revisions["revisions"][0]["revision"]), (&json!(2), &json!(1)));
+    let explained = client.explain("basis-trade", before.revision, before.market.version).unwrap();
+    assert_eq!((explained.figures, explained.worst_driver), (before.figures, before.worst_driver));
+    let revisions = client.revisions("basis-trade").unwrap();
+    assert_eq!((revisions.current, revisions.revisions[0].revision), (Some(2), 1));
     let old = server.get(&format!("{path}?revision=1"));
     assert_eq!(old.header("etag"), "\"1\"");
     assert_ne!(old.ok()["book"], server.get(path).ok()["book"]);

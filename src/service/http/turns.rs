@@ -16,8 +16,8 @@ struct State {
     waiting: VecDeque<(String, VecDeque<oneshot::Sender<Turn>>)>,
 }
 
-/// A turn; the next in line has it when it is dropped.
-pub struct Turn(Turns);
+/// A turn; the next in line has it when it is dropped. Without turns it is none.
+pub struct Turn(Option<Turns>);
 
 impl Turns {
     /// `at_once` turns.
@@ -32,7 +32,7 @@ impl Turns {
             // Nobody waits while a turn is free.
             if state.free > 0 {
                 state.free -= 1;
-                return Turn(self.clone());
+                return Turn(Some(self.clone()));
             }
             state.wait(client)
         };
@@ -58,6 +58,11 @@ impl Turns {
 
 impl State {
     fn wait(&mut self, client: &str) -> oneshot::Receiver<Turn> {
+        // Those that have left make room, so that no more stand here than may wait.
+        self.waiting.retain_mut(|(_, requests)| {
+            requests.retain(|give| !give.is_closed());
+            !requests.is_empty()
+        });
         let (give, given) = oneshot::channel();
         match self.waiting.iter_mut().find(|(name, _)| name == client) {
             Some((_, requests)) => requests.push_back(give),
@@ -78,15 +83,21 @@ impl State {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let next = {
-            let mut state = self.0.lock();
-            let next = state.next();
-            state.free += usize::from(next.is_none());
-            next
-        };
-        // One that waits no longer drops the turn, now or with its channel, and so hands it on.
-        if let Some(next) = next {
-            let _ = next.send(Self(self.0.clone()));
+        let Some(turns) = self.0.take() else { return };
+        loop {
+            let next = {
+                let mut state = turns.lock();
+                let next = state.next();
+                state.free += usize::from(next.is_none());
+                next
+            };
+            let Some(next) = next else { return };
+            match next.send(Self(Some(turns.clone()))) {
+                // If it leaves with the turn on its way, its channel drops the turn, which hands it on.
+                Ok(()) => return,
+                // It has left: what comes back is no turn any more, and the next one has it.
+                Err(mut back) => back.0 = None,
+            }
         }
     }
 }
@@ -140,6 +151,14 @@ mod tests {
         let _ = one.await;
         drop(first);
         drop(two.await.unwrap());
+        // Very many that leave take no room, and no stack when the turn is handed on.
+        let first = turns.take("a").await;
+        for _ in 0..100_000 {
+            drop(turns.lock().wait("a"));
+        }
+        assert!(turns.waiting() <= 1);
+        drop(first);
+        assert_eq!(turns.lock().free, 1);
         // One that leaves with the turn on its way.
         let first = turns.take("a").await;
         let given = turns.lock().wait("c");
