@@ -14,7 +14,7 @@ use shortfall::risk::{Bracket, Tail};
 use shortfall::run;
 use shortfall::scenario::{self, Precision};
 
-/// One tile of the engine.
+/// As many as a tile has at most.
 const PATHS: u64 = 4096;
 
 /// A book's job, and the parts of it that isolate a stage.

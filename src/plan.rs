@@ -13,7 +13,7 @@ use crate::shard::Part;
 /// The program, its threads' stacks and buffers of files.
 const PROGRAM_BYTES: u64 = 24 << 20;
 /// Losses of accounts that a thread nets together in the pilot; see the CPU engine.
-const PILOT_THREAD_BYTES: u64 = 6 << 20;
+const PILOT_THREAD_BYTES: u64 = 18 << 20;
 /// One account of one case in a report, with its texts.
 const REPORT_ROW_BYTES: u64 = 800;
 /// The shape of an account's losses, as numbers and as text.

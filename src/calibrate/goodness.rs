@@ -8,6 +8,10 @@ use crate::plot::{Axes, Axis, Scale, Series, Style, xy};
 /// The statistic that a right law with known parameters exceeds in one sample out of twenty.
 pub const CRITICAL: f64 = 2.492;
 
+/// Points of a chart in each tail, and in between.
+const TAIL_POINTS: usize = 60;
+const MIDDLE_POINTS: usize = 200;
+
 /// Anderson and Darling's statistic.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Goodness {
@@ -35,8 +39,11 @@ pub fn anderson_darling(probabilities: &mut [f64]) -> Goodness {
 pub fn quantile_plot(title: &str, sorted: &[f64]) -> String {
     let score = |u: f64| -normal_upper_quantile(u.clamp(1e-12, 1.0 - 1e-12));
     let n = sorted.len() as f64;
-    let points: Vec<(f64, f64)> =
-        sorted.iter().enumerate().map(|(i, u)| (score((i as f64 + 0.5) / n), score(*u))).collect();
+    // All of both tails, and as much of the middle as a reader can tell apart.
+    let is_tail = |i: usize| i.min(sorted.len() - 1 - i) < TAIL_POINTS;
+    let every = (sorted.len() / MIDDLE_POINTS).max(1);
+    let shown = sorted.iter().enumerate().filter(|(i, _)| is_tail(*i) || i % every == 0);
+    let points: Vec<(f64, f64)> = shown.map(|(i, u)| (score((i as f64 + 0.5) / n), score(*u))).collect();
     let end = score(1.0 - 0.5 / n);
     let axis = |label| Axis { label, scale: Scale::Linear };
     let axes = Axes {

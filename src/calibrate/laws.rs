@@ -64,6 +64,18 @@ pub enum Law {
     },
 }
 
+impl Law {
+    /// `student`, `merton` and so on.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::Student { .. } => "student",
+            Self::Merton { .. } => "merton",
+            Self::Kou { .. } => "kou",
+        }
+    }
+}
+
 /// Which law to fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -37,7 +37,7 @@ pub enum WriteFault {
 
 /// Writes `out` and beside it the tables that it names (`STEM_correlation.csv`, `STEM_forwards.csv`,
 /// `STEM_quotes.csv`), after reading the whole back as `run` does. Quotes that the reader refuses are
-/// left out, each noted as a warning of the calibration.
+/// left out, of the calibration's chain too, with a warning.
 ///
 /// # Errors
 /// Nothing is written where the market cannot be read back.
@@ -84,6 +84,8 @@ fn fill(
                 if !dropped.is_empty() {
                     let text = format!("{} quotes that contradict others were left out", dropped.len());
                     calibration.warnings.push(text);
+                    let mut index = 0..;
+                    calibration.chain.quotes.retain(|_| index.next().is_none_or(|i| !dropped.contains(&i)));
                 }
                 return Ok((market, files()));
             }
@@ -190,6 +192,12 @@ fn market_text(calibration: &Calibration, tables: &[String]) -> String {
         }
         if let Some(level) = calibration.levels.iter().find(|level| level.asset == fit.asset) {
             let _ = writeln!(text, "    implied_volatility: {}", level_text(calibration, level, law));
+        }
+        if let Some(basis) = calibration.basis.iter().find(|basis| basis.asset == fit.asset) {
+            let _ = writeln!(text, "    basis_volatility: {}", rounded(basis.volatility_annual.estimate));
+        }
+        if let Some(funding) = calibration.funding.iter().find(|funding| funding.asset == fit.asset) {
+            let _ = writeln!(text, "    funding_rate: {}", rounded(funding.recent.estimate));
         }
     }
     if let Some(nu) = &calibration.tail_degrees_of_freedom {

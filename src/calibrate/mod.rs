@@ -6,7 +6,9 @@
 //! nor the correlation. Nothing after the market's instant enters an estimate.
 
 mod asset;
+pub mod carry;
 pub mod chain;
+pub mod chain_model;
 pub mod ewma;
 pub mod garch;
 pub mod goodness;
@@ -31,13 +33,16 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use self::asset::Filtered;
+use self::carry::{BasisFit, FundingFit};
 use self::chain::Chain;
-use self::history::History;
+use self::chain_model::ChainFit;
+use self::history::{History, Notes};
 use self::joint::{CommonJumps, Dependence};
 use self::laws::{Kind, Law, Sample};
 use self::level::LevelFit;
 use self::volatility::Choice;
 use crate::fault::{Fault, Faults};
+use crate::market::Market;
 
 /// Fewer returns than that are used with a warning.
 const FEW_RETURNS: usize = 250;
@@ -57,6 +62,10 @@ pub struct Options {
     pub chain: Option<PathBuf>,
     /// Table of implied levels.
     pub levels: Option<PathBuf>,
+    /// Table of forwards over time.
+    pub basis: Option<PathBuf>,
+    /// Table of funding rates.
+    pub funding: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -69,6 +78,8 @@ impl Default for Options {
             correlation_decay: 0.99,
             chain: None,
             levels: None,
+            basis: None,
+            funding: None,
         }
     }
 }
@@ -94,6 +105,12 @@ pub struct Calibration {
     pub correlation_shrinkage: f64,
     /// How the level of implied volatility moves.
     pub levels: Vec<LevelFit>,
+    /// How the basis of futures moves.
+    pub basis: Vec<BasisFit>,
+    /// What perpetuals' longs pay.
+    pub funding: Vec<FundingFit>,
+    /// Models of the whole chain beside the market's surfaces; see [`Calibration::fit_chain`].
+    pub chain_models: Vec<ChainFit>,
     /// What the input was put right by, and what it lacks.
     pub notes: Vec<String>,
     /// What deserves a look before the market is used.
@@ -111,7 +128,7 @@ pub fn calibrate(
 ) -> Result<Calibration, Faults> {
     let as_of = options.as_of.unwrap_or_else(|| history.end());
     let history = history.until(as_of);
-    let (chain, levels) = read_options(options, as_of)?;
+    let beside = Beside::read(options, as_of)?;
     let mut filtered = Vec::new();
     let mut faults = Faults::default();
     monitor("volatility");
@@ -135,7 +152,7 @@ pub fn calibrate(
     let dependence = joint::dependence(&scores, common, options.correlation_decay);
     monitor("jumps and tails");
     let spot = |index: usize| {
-        let quoted = chain.spots.get(&history.assets[index]).copied();
+        let quoted = beside.chain.spots.get(&history.assets[index]).copied();
         quoted.or_else(|| history.last_price(index)).unwrap_or(f64::NAN)
     };
     let fit = |(index, fit): (usize, Filtered)| fit.fit(&history.assets[index], spot(index), common);
@@ -159,22 +176,46 @@ pub fn calibrate(
         common_jumps,
         correlation: (0..n).map(|i| (0..n).map(|j| entry(i, j)).collect()).collect(),
         correlation_shrinkage: dependence.as_ref().map_or(0.0, |d| d.shrinkage),
-        levels,
-        notes: history.notes.0.clone(),
+        levels: beside.levels,
+        basis: beside.basis,
+        funding: beside.funding,
+        chain_models: Vec::new(),
+        notes: history.notes.0.iter().cloned().chain(beside.notes.0).collect(),
         warnings: Vec::new(),
-        chain,
+        chain: beside.chain,
     };
     calibration.warn(dependence.as_ref());
     Ok(calibration)
 }
 
-fn read_options(options: &Options, as_of: Timestamp) -> Result<(Chain, Vec<LevelFit>), Faults> {
-    let mut faults = Faults::default();
-    let chain = options.chain.as_ref().map(|path| chain::read(path, as_of));
-    let levels = options.levels.as_ref().map(|path| level::read(path, as_of));
-    let chain = chain.unwrap_or_else(|| Ok(Chain::default())).map_err(|found| faults.append(found)).ok();
-    let levels = levels.unwrap_or_else(|| Ok(Vec::new())).map_err(|found| faults.append(found)).ok();
-    faults.into_result(chain.zip(levels))
+/// What is read beside the histories of prices.
+struct Beside {
+    chain: Chain,
+    levels: Vec<LevelFit>,
+    basis: Vec<BasisFit>,
+    funding: Vec<FundingFit>,
+    notes: Notes,
+}
+
+impl Beside {
+    /// The faults of all tables together.
+    fn read(options: &Options, as_of: Timestamp) -> Result<Self, Faults> {
+        let mut faults = Faults::default();
+        let mut notes = Notes::default();
+        let chain = options.chain.as_ref().map(|path| chain::read(path, as_of));
+        let chain = chain.unwrap_or_else(|| Ok(Chain::default())).map_err(|found| faults.append(found)).ok();
+        let levels = options.levels.as_ref().map_or(Ok(Vec::new()), |path| level::read(path, as_of));
+        let levels = levels.map_err(|found| faults.append(found)).ok();
+        let basis = options.basis.as_ref();
+        let basis = basis.map_or(Ok(Vec::new()), |path| carry::read_basis(path, as_of, &mut notes));
+        let basis = basis.map_err(|found| faults.append(found)).ok();
+        let funding = options.funding.as_ref();
+        let funding = funding.map_or(Ok(Vec::new()), |path| carry::read_funding(path, as_of, &mut notes));
+        let funding = funding.map_err(|found| faults.append(found)).ok();
+        let all = chain.zip(levels).zip(basis.zip(funding));
+        let ((chain, levels), (basis, funding)) = faults.into_result(all)?;
+        Ok(Self { chain, levels, basis, funding, notes })
+    }
 }
 
 fn short(name: &str) -> Fault {
@@ -247,14 +288,34 @@ impl Calibration {
             warnings.push("fewer than four common jumps: none in the market".to_owned());
         }
         let unknown = |name: &String| !self.assets.iter().any(|fit| fit.asset == *name);
-        let chained =
-            self.chain.forwards.keys().map(|(name, _)| name).chain(self.levels.iter().map(|l| &l.asset));
+        let chained = self
+            .chain
+            .forwards
+            .keys()
+            .map(|(name, _)| name)
+            .chain(self.levels.iter().map(|level| &level.asset))
+            .chain(self.basis.iter().map(|basis| &basis.asset))
+            .chain(self.funding.iter().map(|funding| &funding.asset));
         let mut unknown: Vec<&String> = chained.filter(|name| unknown(name)).collect();
+        unknown.sort_unstable();
         unknown.dedup();
         for name in unknown {
-            warnings.push(format!("{name}: options or levels without a price history are left out"));
+            warnings.push(format!(
+                "{name}: options, levels, basis or funding without a price history are left out"
+            ));
         }
         self.warnings = warnings;
+    }
+
+    /// Fits Heston, Bates and Merton to the chain, and judges them beside the surfaces of the market
+    /// that was written from it. They are reported; the market does not take them.
+    pub fn fit_chain(&mut self, market: &Market) {
+        self.chain_models = chain_model::fit_all(&self.chain, market);
+        for fit in &self.chain_models {
+            for model in fit.models.iter().filter(|model| !model.has_converged) {
+                self.warnings.push(format!("{}: the search for {} did not settle", fit.asset, model.name));
+            }
+        }
     }
 
     /// Jump intensities a year from those of a step.

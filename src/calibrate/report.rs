@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::laws::Law;
+use super::chain_model::ChainFit;
 use super::{AssetFit, Calibration, Parameter};
 use crate::market::Market;
 
@@ -31,7 +31,11 @@ pub fn text(calibration: &Calibration, market: &Market) -> String {
         law_line(&mut text, fit);
     }
     shared(&mut text, calibration);
+    carry(&mut text, calibration);
     surfaces(&mut text, market);
+    for fit in &calibration.chain_models {
+        chain_models(&mut text, fit);
+    }
     for warning in &calibration.warnings {
         let _ = writeln!(text, "\nwarning: {warning}");
     }
@@ -63,20 +67,11 @@ fn law_line(text: &mut String, fit: &AssetFit) {
         text,
         "  {:6}  {:8}  {gap:>7.1}  {:>6.2}  {:>6.3}  {}",
         fit.asset,
-        name(chosen.law),
+        chosen.law.name(),
         fit.goodness.anderson_darling,
         chosen.scale,
         parameters(chosen.parameters.get(2..).unwrap_or_default()),
     );
-}
-
-fn name(law: Law) -> &'static str {
-    match law {
-        Law::Normal => "normal",
-        Law::Student { .. } => "student",
-        Law::Merton { .. } => "merton",
-        Law::Kou { .. } => "kou",
-    }
 }
 
 fn shared(text: &mut String, calibration: &Calibration) {
@@ -117,6 +112,32 @@ fn shared(text: &mut String, calibration: &Calibration) {
     }
 }
 
+fn carry(text: &mut String, calibration: &Calibration) {
+    for basis in &calibration.basis {
+        let all = [basis.volatility_annual.clone(), basis.mean_reversion_annual.clone()];
+        let _ = writeln!(
+            text,
+            "\nbasis of {} at 50 days from {} changes over five days: mean {:.4}, {}",
+            basis.asset,
+            basis.changes,
+            basis.mean,
+            parameters(&all)
+        );
+    }
+    for funding in &calibration.funding {
+        let all = [funding.recent.clone(), funding.mean.clone(), funding.persistence.clone()];
+        let _ = writeln!(
+            text,
+            "\nfunding of {} from {} rates, one every {} h, annual: {}, deviation {:.4}",
+            funding.asset,
+            funding.rates,
+            funding.interval_hours,
+            parameters(&all),
+            funding.deviation
+        );
+    }
+}
+
 fn surfaces(text: &mut String, market: &Market) {
     for asset in market.assets.iter().filter(|asset| !asset.surface.is_empty()) {
         let worst = asset.surface.iter().filter_map(|s| s.rmse_volatility).fold(0.0, f64::max);
@@ -127,6 +148,41 @@ fn surfaces(text: &mut String, market: &Market) {
             asset.surface.len(),
             100.0 * worst
         );
+    }
+}
+
+fn chain_models(text: &mut String, fit: &ChainFit) {
+    let _ = writeln!(
+        text,
+        "\nmodels of {}'s chain, {} quotes out of the money; the market takes SVI, the engine simulates none of the others",
+        fit.asset, fit.quotes
+    );
+    let _ = writeln!(
+        text,
+        "  {:7}  {:>9}  {:>10}  parameters ± one standard error (too small: quotes are not independent)",
+        "model", "BIC above", "rmse, pts"
+    );
+    let least = fit.models.first().map_or(f64::NAN, |model| model.bic);
+    for model in &fit.models {
+        let _ = writeln!(
+            text,
+            "  {:7}  {:>9.1}  {:>10.2}  {}{}",
+            model.name,
+            model.bic - least,
+            100.0 * model.rmse_volatility,
+            parameters(&model.parameters),
+            model.feller_ratio.map_or(String::new(), |ratio| format!("; Feller {ratio:.2}")),
+        );
+    }
+    let names: Vec<String> = fit.models.iter().map(|model| format!("{:>7}", model.name)).collect();
+    let _ = writeln!(text, "  {:20}  {:>6}  {}", "rmse by expiry, pts", "quotes", names.join("  "));
+    let expiries = fit.models.first().map_or(&[][..], |model| model.expiries.as_slice());
+    for (index, expiry) in expiries.iter().enumerate() {
+        let each =
+            fit.models.iter().map(|model| format!("{:>7.2}", 100.0 * model.expiries[index].rmse_volatility));
+        let each: Vec<String> = each.collect();
+        let _ =
+            writeln!(text, "  {:20}  {:>6}  {}", expiry.expiry.to_string(), expiry.quotes, each.join("  "));
     }
 }
 

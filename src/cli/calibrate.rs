@@ -29,9 +29,18 @@ pub struct Arguments {
     /// Option quotes: asset,expiry,strike,forward,bid_volatility,ask_volatility[,spot][,kind]
     #[arg(long, value_name = "FILE")]
     pub chain: Option<PathBuf>,
+    /// Fit Heston, Bates and Merton to the chain as well, for the report: minutes of computing
+    #[arg(long, requires = "chain")]
+    pub chain_models: bool,
     /// History of implied levels: time,asset,spot,volatility
     #[arg(long, value_name = "FILE")]
     pub implied_levels: Option<PathBuf>,
+    /// History of forwards: time,asset,expiry,spot,forward
+    #[arg(long, value_name = "FILE")]
+    pub basis: Option<PathBuf>,
+    /// History of funding: time,asset,rate, what longs paid for the interval
+    #[arg(long, value_name = "FILE")]
+    pub funding: Option<PathBuf>,
     /// The market's instant, such as 2026-02-04T21:33:08Z; prices after it are left out [default: the end of the last bar]
     #[arg(long, value_name = "INSTANT", value_parser = instant)]
     pub as_of: Option<Timestamp>,
@@ -70,6 +79,7 @@ const AFTER_HELP: &str = concat!(
 Examples:
   shortfall calibrate scenarios/history/crypto_daily.csv --out market.yaml
   shortfall calibrate data/*.csv --chain chain.csv --as-of 2026-02-04T21:33:08Z --out market.yaml
+  shortfall calibrate data/*.csv --chain chain.csv --chain-models --out market.yaml
 
 Every model is fitted by maximum likelihood, and the lowest BIC chosen. What is put right in the
 input (rows out of order, repeated rows, gaps) is noted; two prices at one time are a fault.
@@ -106,12 +116,18 @@ pub fn calibrate(arguments: &Arguments) -> Result<(), Failure> {
         correlation_decay: arguments.correlation_decay,
         chain: arguments.chain.clone(),
         levels: arguments.implied_levels.clone(),
+        basis: arguments.basis.clone(),
+        funding: arguments.funding.clone(),
     };
     let spinner = Spinner::new("calibrating");
     let calibrated = calibrate::calibrate(&history, &options, &mut |what| spinner.stage(what));
     let written = calibrated.map_err(Failure::Input).and_then(|mut calibration| {
         spinner.stage("writing");
         let market = market_file::write(&mut calibration, &arguments.out).map_err(failure)?;
+        if arguments.chain_models {
+            spinner.stage("models of the option chain");
+            calibration.fit_chain(&market);
+        }
         Ok((calibration, market))
     });
     spinner.finish();

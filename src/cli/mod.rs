@@ -18,6 +18,7 @@ mod merge;
 mod oracle;
 mod output;
 mod overrides;
+mod pack;
 mod plan;
 mod predict;
 mod procyclicality;

@@ -1,26 +1,28 @@
-//! `shortfall validate`: compare engines path by path, or price a table of options.
+//! `shortfall validate`: compare engines path by path, price a table of options, or write the
+//! validation pack.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use shortfall::engine::Engine;
 use shortfall::scenario::{self, DeviceChoice, Precision};
 use shortfall::validate::prices::{BYTES_MAX, price_table};
 use shortfall::validate::{self, Check, EnginePricer, Subject, Verdict};
 
 use super::exit::{Failure, exit_codes};
 use super::progress::Spinner;
-use super::{device, output, overrides};
+use super::{device, output, overrides, pack};
 
 /// Paths for each row of a price table.
 const PRICE_PATHS: u64 = 1 << 20;
 
-/// Compare the engines on a scenario, or price a table of European options
+/// Compare the engines on a scenario, price a table of options, or write the validation pack
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Arguments {
     /// The scenario to compare the engines on
-    #[arg(required_unless_present = "prices", conflicts_with = "prices")]
+    #[arg(required_unless_present_any = ["prices", "report"], conflicts_with_all = ["prices", "report"])]
     pub scenario: Option<PathBuf>,
     /// Price this table of European options by closed form and by Monte Carlo
     #[arg(long, value_name = "FILE.csv")]
@@ -28,6 +30,15 @@ pub struct Arguments {
     /// Write the priced table there instead of to standard output
     #[arg(long, value_name = "FILE", requires = "prices")]
     pub out: Option<PathBuf>,
+    /// Run every test and write the pack for a model-validation team; its charts go to a folder beside it
+    #[arg(long, value_name = "FILE.md", num_args = 0..=1, default_missing_value = "docs/validation.md", conflicts_with_all = ["prices", "paths"])]
+    pub report: Option<PathBuf>,
+    /// A shorter report: fewer paths, seeds and models
+    #[arg(long, requires = "report")]
+    pub quick: bool,
+    /// The folder of the shipped scenarios and histories that the report runs on
+    #[arg(long, value_name = "DIR", default_value = "scenarios")]
+    pub scenarios: PathBuf,
     /// Print the comparison as JSON
     #[arg(long, conflicts_with = "prices")]
     pub json: bool,
@@ -55,8 +66,15 @@ A price table is a CSV file whose header tells the model:
   cp,spot,strike,q,r,days_act365,sigma,lambda,p_up,eta1,eta2          Kou
 Other columns and comments are kept; value, mc_value and mc_standard_error are added.
 
+The report runs everything (option tables, exact Expected Shortfalls, engines against each other,
+standard errors, calibration, backtests, sensitivities) on the shipped data and writes what it
+found, misses included; the exit code is 1 if any bound is missed. SHORTFALL_DATA may name a folder
+with raw series that are not shipped.
+
 Examples:
   shortfall validate scenarios/quickstart.yaml
+  shortfall validate --report
+  shortfall validate --report pack.md --quick
   shortfall validate --prices options.csv --out priced.csv
 
 ",
@@ -65,10 +83,11 @@ Examples:
 
 /// Validates.
 pub fn validate(arguments: &Arguments) -> Result<(), Failure> {
-    match (&arguments.scenario, &arguments.prices) {
-        (_, Some(table)) => prices(arguments, table),
-        (Some(path), None) => compare(arguments, path),
-        (None, None) => Err(Failure::Usage("a scenario or --prices FILE.csv".to_owned())),
+    match (&arguments.scenario, &arguments.prices, &arguments.report) {
+        (_, Some(table), _) => prices(arguments, table),
+        (_, _, Some(file)) => pack::report(arguments, file),
+        (Some(path), None, None) => compare(arguments, path),
+        (None, None, None) => Err(Failure::Usage("a scenario, --prices FILE.csv or --report".to_owned())),
     }
 }
 
@@ -100,7 +119,7 @@ fn prices(arguments: &Arguments, path: &Path) -> Result<(), Failure> {
 }
 
 /// Writes a file that is whole or not there.
-fn write_beside(path: &Path, text: &str) -> std::io::Result<()> {
+pub(super) fn write_beside(path: &Path, text: &str) -> std::io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(format!(".{}.partial", std::process::id()));
     let write = || {
@@ -119,14 +138,7 @@ fn compare(arguments: &Arguments, path: &Path) -> Result<(), Failure> {
     let mut scenario = scenario::read(path)?;
     scenario.simulation.paths = arguments.paths.unwrap_or(scenario.simulation.paths);
     let choice = arguments.device.clone().unwrap_or_default();
-    let mut gpu = match &choice {
-        DeviceChoice::Cpu => Err("--device cpu".to_owned()),
-        DeviceChoice::Auto => device::any_gpu(None).map_err(|fault| fault.to_string()),
-        DeviceChoice::Gpu(name) => Ok(device::any_gpu(name.as_deref())?),
-        DeviceChoice::Several(_) => {
-            return Err(Failure::Usage("validate compares one GPU at a time: --device gpu:NAME".to_owned()));
-        }
-    };
+    let mut gpu = gpu(&choice)?;
     let spinner = Spinner::new("comparing");
     let name = gpu.as_ref().map(|gpu| gpu.device().name).ok();
     let subject = Subject {
@@ -152,6 +164,18 @@ fn compare(arguments: &Arguments, path: &Path) -> Result<(), Failure> {
     }
     let missed = checks.iter().filter(|check| check.verdict == Verdict::Miss).count();
     if missed > 0 { Err(Failure::Missed(missed)) } else { Ok(()) }
+}
+
+/// The GPU to compare, or why there is none; a failure where one was named.
+pub(super) fn gpu(choice: &DeviceChoice) -> Result<Result<Box<dyn Engine>, String>, Failure> {
+    match choice {
+        DeviceChoice::Cpu => Ok(Err("--device cpu".to_owned())),
+        DeviceChoice::Auto => Ok(device::any_gpu(None).map_err(|fault| fault.to_string())),
+        DeviceChoice::Gpu(name) => Ok(Ok(device::any_gpu(name.as_deref())?)),
+        DeviceChoice::Several(_) => {
+            Err(Failure::Usage("validate compares one GPU at a time: --device gpu:NAME".to_owned()))
+        }
+    }
 }
 
 fn table(scenario: &str, paths: u64, adapter: Option<&str>, checks: &[Check]) -> String {

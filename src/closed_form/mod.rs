@@ -7,12 +7,14 @@
 
 pub mod black;
 pub mod expected_shortfall;
+pub mod heston;
 pub mod kou;
 pub mod merton;
 pub mod special;
 
 pub use black::{EuropeanOption, OptionKind, black_price};
 pub use expected_shortfall::TailFigures;
+pub use heston::{BatesLaw, BatesModel, HestonModel};
 pub use kou::{KouLaw, KouModel};
 pub use merton::{MertonLaw, MertonModel};
 

@@ -62,7 +62,7 @@ impl Pilot {
                         return Largest::Some(merge_largest(&[], losses, n, level.confidence, widening));
                     }
                     let scale = job.scale[account];
-                    Largest::Done(Bracket::new(&mut losses[..n], n, level.confidence, widening, scale))
+                    Largest::Done(Bracket::new(&losses[..n], n, level.confidence, widening, scale))
                 };
                 levels(horizon).map(look).collect()
             }));
@@ -201,9 +201,7 @@ impl DriverTail<'_> {
 
 /// The paths with the largest losses, ascending; of equal losses the first.
 fn worst_paths(losses: &[f32], count: usize) -> Vec<usize> {
-    let mut all = losses.to_vec();
-    let (_, &mut least, _) =
-        largest(&mut all, count).select_nth_unstable_by(count - 1, |a, b| b.total_cmp(a));
+    let (_, &mut least, _) = largest(losses, count).select_nth_unstable_by(count - 1, |a, b| b.total_cmp(a));
     let above = losses.iter().filter(|loss| **loss > least).count();
     let mut ties = count - above;
     let mut is_worst = |&(_, loss): &(usize, &f32)| {
@@ -227,7 +225,7 @@ impl Largest {
     fn bracket(&self, n: usize, level: &TailLevel, widening: f64, scale: f64) -> Bracket {
         match self {
             Self::Done(bracket) => *bracket,
-            Self::Some(losses) => Bracket::new(&mut losses.clone(), n, level.confidence, widening, scale),
+            Self::Some(losses) => Bracket::new(losses, n, level.confidence, widening, scale),
         }
     }
 }
@@ -281,7 +279,7 @@ mod tests {
                     let cube = engine.cube_f32(&job, 0..n as u64);
                     let whole = engine.losses_f32(&job, &cube, level.horizon, |account, losses| {
                         let scale = job.scale[account];
-                        Bracket::new(&mut losses[..n], n, level.confidence, widening, scale)
+                        Bracket::new(&losses[..n], n, level.confidence, widening, scale)
                     });
                     let found = brackets.iter().skip(index).step_by(job.levels.len());
                     assert!(found.eq(whole.iter()), "{n} paths, level {index}, widening {widening}");

@@ -1,6 +1,6 @@
 //! Exponentials and logarithms, and the uniforms they are taken of.
 
-use super::float::{Float, polynomial};
+use super::float::Float;
 
 #[inline(always)]
 pub(super) fn exp<T: Float>(x: T) -> T {
@@ -77,7 +77,7 @@ fn reduce<T: Float>(x: T) -> (T, T) {
 
 #[inline(always)]
 fn expm1_core<T: Float>(r: T) -> T {
-    r + (r * r) * polynomial(r, T::TABLES.exp)
+    r + (r * r) * r.polynomial(T::TABLES.exp)
 }
 
 /// `ln(high + low)`, where `high` is 0 or at least as large as `low`, and the sum is positive.
@@ -93,7 +93,7 @@ fn log_sum<T: Float>(high: T, low: T) -> T {
 #[inline(always)]
 fn log_core<T: Float>(f: T, k: T) -> T {
     let square = f * f;
-    let cubic = (square * f) * polynomial(f, T::TABLES.log);
+    let cubic = (square * f) * f.polynomial(T::TABLES.log);
     let curve = cubic - square * T::constant(0.5);
     let small = f + (curve + k * T::TABLES.ln2_low);
     k * T::TABLES.ln2_high + small

@@ -40,6 +40,9 @@ pub trait Float: Real<Word = u32, Scalar = Self> + PartialOrd {
     /// Improves `z`, where `N(-z) = p`, as far as this precision needs it.
     #[doc(hidden)]
     fn refine_quantile(z: Self, p: Self) -> Self;
+    /// The sum of coefficients times powers, from the constant term up.
+    #[doc(hidden)]
+    fn polynomial(self, coefficients: &[Self]) -> Self;
     #[doc(hidden)]
     fn tail_pair(y1: Self, y2: Self) -> (Self, Self);
     #[doc(hidden)]
@@ -80,13 +83,22 @@ pub struct Tables<T: 'static> {
 
 /// Horner's rule, from the highest term down.
 #[inline(always)]
-pub(super) fn polynomial<T: Float>(x: T, coefficients: &[T]) -> T {
+fn horner<T: Float>(x: T, coefficients: &[T], step: usize) -> T {
     let last = coefficients.len() - 1;
-    let mut sum = coefficients[last];
-    for i in (0..last).rev() {
-        sum = coefficients[i] + x * sum;
+    let mut at = last - last % step;
+    let mut sum = coefficients[at];
+    while at > 0 {
+        at -= step;
+        sum = coefficients[at] + x * sum;
     }
     sum
+}
+
+/// Even and odd powers apart: half as many steps that wait for one another.
+#[inline(always)]
+pub(super) fn even_odd<T: Float>(x: T, coefficients: &[T]) -> T {
+    let square = x * x;
+    horner(square, coefficients, 2) + x * horner(square, &coefficients[1..], 2)
 }
 
 macro_rules! real_for_scalar {
@@ -269,8 +281,12 @@ impl Float for f32 {
         z
     }
     #[inline(always)]
+    fn polynomial(self, coefficients: &[Self]) -> Self {
+        horner(self, coefficients, 1)
+    }
+    #[inline(always)]
     fn tail_pair(y1: Self, y2: Self) -> (Self, Self) {
-        option::tail_pair(y1, y2)
+        option::tail_pair(y1, y2, option::tail_parts)
     }
     #[inline(always)]
     fn bell_curve(self) -> Self {
@@ -343,11 +359,15 @@ impl Float for f64 {
         normal::halley_step(z, p)
     }
     #[inline(always)]
+    fn polynomial(self, coefficients: &[Self]) -> Self {
+        even_odd(self, coefficients)
+    }
+    #[inline(always)]
     fn tail_pair(y1: Self, y2: Self) -> (Self, Self) {
-        normal::mills_pair(y1, y2)
+        option::tail_pair(y1, y2, option::tail_parts_f64)
     }
     #[inline(always)]
     fn bell_curve(self) -> Self {
-        exp_log::exp(-0.5 * (self * self))
+        option::bell_f64(self)
     }
 }

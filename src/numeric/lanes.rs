@@ -111,15 +111,14 @@ impl<T: Float, const N: usize> Real for Lanes<T, N> {
     fn set_lane(&mut self, index: usize, x: T) {
         self.0[index] = x;
     }
+    // Whole arrays: a copy into zeroed lanes would go through the stack.
     #[inline(always)]
     fn load(slice: &[T]) -> Self {
-        let mut out = Self::default();
-        out.0.copy_from_slice(&slice[..N]);
-        out
+        Self(*slice.first_chunk().expect("no fewer numbers than lanes"))
     }
     #[inline(always)]
     fn store(self, slice: &mut [T]) {
-        slice[..N].copy_from_slice(&self.0);
+        *slice.first_chunk_mut().expect("no fewer numbers than lanes") = self.0;
     }
 
     of_one!(abs, recip, rsqrt, sqrt, exp, expm1, log, log1p, mills, bell, exp_neg_half_square, normal_cdf);

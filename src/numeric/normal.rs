@@ -1,21 +1,14 @@
 //! The normal law: tail, distribution function, quantile and variates.
 
 use super::exp_log::{TWO_POW_MINUS_32, exp_sum, half_open, log, neg_log_uniform};
-use super::float::{Float, polynomial};
+use super::float::Float;
 use super::trig::cos_sin_turn;
 
 /// `t = 1 / (1 + p y)` maps all of `y >= 0` onto `(0, 1]`, and `R(y) / t` is smooth in it.
 #[inline(always)]
 pub(super) fn mills<T: Float>(y: T) -> T {
-    mills_of((T::constant(1.0) + T::TABLES.mills_p * y).recip())
-}
-
-#[inline(always)]
-pub(super) fn mills_pair<T: Float>(y1: T, y2: T) -> (T, T) {
-    let a = T::constant(1.0) + T::TABLES.mills_p * y1;
-    let b = T::constant(1.0) + T::TABLES.mills_p * y2;
-    let both = (a * b).recip();
-    (mills_of(both * b), mills_of(both * a))
+    let t = (T::constant(1.0) + T::TABLES.mills_p * y).recip();
+    t * T::mills_variable(t).polynomial(T::TABLES.mills)
 }
 
 #[inline(always)]
@@ -47,7 +40,7 @@ pub(super) fn inverse_normal_cdf<T: Float>(word: u32) -> T {
     let x = half_open::<T>(0x7FFF_FFFF - lower) * T::constant(2.0 * TWO_POW_MINUS_32);
     let product = (p * T::constant(4.0)) * (T::constant(1.0) - p);
     let root = (T::TABLES.quantile_shift - log(product)).sqrt();
-    let z = x * polynomial(root - T::TABLES.quantile_centre, T::TABLES.quantile);
+    let z = x * (root - T::TABLES.quantile_centre).polynomial(T::TABLES.quantile);
     T::refine_quantile(z, p).flip_sign(!word)
 }
 
@@ -58,11 +51,6 @@ pub(super) fn halley_step(z: f64, p: f64) -> f64 {
     const SQRT_TWO_PI: f64 = 2.506_628_274_631_000_5;
     let newton = SQRT_TWO_PI * (mills(z) - p / exp_neg_half_square(z));
     z + newton / (1.0 - 0.5 * newton * z)
-}
-
-#[inline(always)]
-fn mills_of<T: Float>(t: T) -> T {
-    t * polynomial(T::mills_variable(t), T::TABLES.mills)
 }
 
 /// `y*y` as the exact square of the upper digits, and the rest as a correction of the exponent.

@@ -20,16 +20,20 @@ const ROUNDS: u32 = 10;
 
 #[inline(always)]
 pub(super) fn philox_block(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
-    let [mut c0, mut c1, mut c2, mut c3] = counter;
+    // Words are the lower halves of 64 bits, whatever is above them: a product is a word as it is, and
+    // the multiplication of lanes reads lower halves alone.
+    let [mut c0, mut c1, mut c2, mut c3] = counter.map(u64::from);
     for round in 0..ROUNDS {
         let key0 = key[0].wrapping_add(KEY_STEP[0].wrapping_mul(round));
         let key1 = key[1].wrapping_add(KEY_STEP[1].wrapping_mul(round));
-        let (high0, low0) = c0.mul_hi_lo(MULTIPLIER[0]);
-        let (high1, low1) = c2.mul_hi_lo(MULTIPLIER[1]);
-        c0 = high1 ^ c1 ^ key0;
-        c1 = low1;
-        c2 = high0 ^ c3 ^ key1;
-        c3 = low0;
+        let product0 = (c0 & LOWER) * u64::from(MULTIPLIER[0]);
+        let product1 = (c2 & LOWER) * u64::from(MULTIPLIER[1]);
+        c0 = (product1 >> 32) ^ c1 ^ u64::from(key0);
+        c1 = product1;
+        c2 = (product0 >> 32) ^ c3 ^ u64::from(key1);
+        c3 = product0;
     }
-    [c0, c1, c2, c3]
+    [c0, c1, c2, c3].map(|word| word as u32)
 }
+
+const LOWER: u64 = 0xFFFF_FFFF;

@@ -73,9 +73,8 @@ pub trait Real:
     /// Relative error 5e-7 for `y <= 13` / 1e-14 for `y <= 38`; beyond it stays
     /// positive and decreasing, within 1e-3 of the truth.
     fn mills(self) -> Self;
-    /// `R` of two arguments for the price of one reciprocal. In `f32` a quotient of polynomials for
-    /// `y <= 13`: relative error 7e-7.
-    /// In `f64` [`mills`](Real::mills), `y1 * y2 <= 2^100`.
+    /// `R` of two arguments for the price of one reciprocal: quotients of polynomials for `y <= 13`,
+    /// where the relative error is 7e-7 / 1e-14.
     fn mills_pair(y1: Self, y2: Self) -> (Self, Self);
     /// `exp(-x*x/2)` for `|x| <= 13`, plain and quick: relative error `(2 + x*x) 1.2e-7` /
     /// `(2 + x*x) 2e-16`.

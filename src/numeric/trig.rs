@@ -1,6 +1,6 @@
 //! Cosine and sine of a fraction of a turn, straight from the random integer.
 
-use super::float::{Float, polynomial};
+use super::float::Float;
 
 #[inline(always)]
 pub(super) fn cos_sin_turn<T: Float>(word: u32) -> (T, T) {
@@ -11,8 +11,8 @@ pub(super) fn cos_sin_turn<T: Float>(word: u32) -> (T, T) {
     let low = T::from_small(rest & 0x7FFF) + T::constant(0.5);
     let turn = (high + low) * T::constant(super::exp_log::TWO_POW_MINUS_32);
     let square = turn * turn;
-    let sin = turn * polynomial(square, T::TABLES.sin);
-    let cos = T::constant(1.0) + square * polynomial(square, T::TABLES.cos);
+    let sin = turn * square.polynomial(T::TABLES.sin);
+    let cos = T::constant(1.0) + square * square.polynomial(T::TABLES.cos);
     let swap = T::from_small(-((quadrant & 1) as i32));
     let c = swap.if_negative(sin, cos);
     let s = swap.if_negative(cos, sin);

@@ -268,20 +268,15 @@ struct Looked {
 impl Looked {
     /// What was found with its pattern and that pattern's part of the probability, the largest first.
     fn by_part(&self) -> Vec<(String, f64, &Found)> {
-        let named = |found: &Found| {
-            let pattern =
-                self.law.patterns(&found.z).into_iter().next().map_or(String::new(), |(name, _)| name);
-            let part = self.parts.get(&pattern).copied().unwrap_or(0.0);
-            (pattern, part)
-        };
-        let mut all: Vec<(String, f64, &Found)> = self
-            .found
-            .iter()
-            .map(|found| {
-                let (pattern, part) = named(found);
-                (pattern, part, found)
-            })
-            .collect();
+        let mut all: Vec<(String, f64, &Found)> = Vec::new();
+        // The largest density comes first: of several with one pattern it is kept.
+        for found in &self.found {
+            let Some((pattern, _)) = self.law.patterns(&found.z).into_iter().next() else { continue };
+            if !all.iter().any(|(known, ..)| *known == pattern) {
+                let part = self.parts.get(&pattern).copied().unwrap_or(0.0);
+                all.push((pattern, part, found));
+            }
+        }
         all.sort_by(|a, b| b.1.total_cmp(&a.1));
         all
     }

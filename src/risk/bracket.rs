@@ -53,14 +53,14 @@ impl Bracket {
         LevelRank::new(confidence, n, widening).inside + 1
     }
 
-    /// From the largest losses of a pilot of `n` paths, at least [`Bracket::needed`] of them, which
-    /// it reorders. `scale` is a size below which a loss is nothing.
+    /// From the largest losses of a pilot of `n` paths, at least [`Bracket::needed`] of them. `scale`
+    /// is a size below which a loss is nothing.
     ///
     /// `widening` is 1, more after a miss. One bin is added at each end, so that an atom at a bound
     /// lies inside.
-    pub fn new(losses: &mut [f32], n: usize, confidence: Confidence, widening: f64, scale: f64) -> Self {
+    pub fn new(losses: &[f32], n: usize, confidence: Confidence, widening: f64, scale: f64) -> Self {
         let rank = LevelRank::new(confidence, n, widening);
-        let losses = largest(losses, rank.inside + 1);
+        let mut losses = largest(losses, rank.inside + 1);
         let descending = |a: &f32, b: &f32| b.total_cmp(a);
         let (_, floor, _) = losses.select_nth_unstable_by(rank.inside, descending);
         let floor = *floor;
@@ -91,27 +91,35 @@ impl Bracket {
 /// Losses that are looked at first to guess where the largest begin.
 const SAMPLE: usize = 512;
 
-/// A part of the losses that has the `needed` largest, usually few others; reorders the losses.
+/// A part of the losses, in any order, that has the `needed` largest and usually few others.
 ///
 /// Most accounts of a large book spend their pilot here: a scan against a guessed threshold costs
-/// a tenth of a selection from all.
-pub fn largest(losses: &mut [f32], needed: usize) -> &mut [f32] {
+/// a small part of a selection from all.
+pub fn largest(losses: &[f32], needed: usize) -> Vec<f32> {
     let n = losses.len();
     if n < 4 * SAMPLE || needed * 8 > n {
-        return losses;
+        return losses.to_vec();
     }
     let mut sample: [f32; SAMPLE] = std::array::from_fn(|i| losses[i * (n / SAMPLE)]);
     // Twice the expected rank and some more: too few are found almost never.
     let rank = (2 * needed * SAMPLE / n + 16).min(SAMPLE - 1);
     let (_, &mut threshold, _) = sample.select_nth_unstable_by(rank, |a, b| b.total_cmp(a));
-    let mut kept = 0;
-    for index in 0..n {
-        if losses[index] >= threshold {
-            losses.swap(kept, index);
-            kept += 1;
+    // Each loss is written behind those that were found, and stays there if it is one of them: no
+    // branch that would be guessed wrongly.
+    let mut found = vec![0.0; n / 2];
+    let mut count = 0;
+    for &loss in losses {
+        if count == found.len() {
+            return losses.to_vec();
         }
+        found[count] = loss;
+        count += usize::from(loss >= threshold);
     }
-    if kept >= needed { &mut losses[..kept] } else { losses }
+    if count < needed {
+        return losses.to_vec();
+    }
+    found.truncate(count);
+    found
 }
 
 #[cfg(test)]
@@ -138,8 +146,7 @@ mod tests {
                     all.truncate(needed);
                     all
                 };
-                let mut work = losses.clone();
-                assert_eq!(sorted(largest(&mut work, needed)), sorted(&losses), "{needed}");
+                assert_eq!(sorted(&largest(&losses, needed)), sorted(&losses), "{needed}");
             }
         }
     }

@@ -75,7 +75,9 @@ impl Tail {
     pub fn add(&mut self, excess: f32, bracket: &Bracket) {
         let bin = ((excess * bracket.bins_per_loss) as u32).min(BINS as u32) as usize;
         let quanta = ((excess * bracket.quanta_per_loss) as u32).min(QUANTA_LIMIT);
-        self.overflows += u64::from(quanta == QUANTA_LIMIT);
+        if quanta == QUANTA_LIMIT {
+            self.overflows += 1;
+        }
         let coarse = u64::from(quanta >> SQUARE_SHIFT);
         let bin = &mut self.bins[bin];
         bin.count += 1;

@@ -340,9 +340,8 @@ impl Cube {
         let most = self.levels_at(horizon).map(pilot).max().unwrap_or(0);
         let losses = self.resident.first_losses(account, most)?;
         let bracket = |level: usize| {
-            let mut first = losses[..pilot(level)].to_vec();
-            let n = first.len();
-            Bracket::new(&mut first, n, confidence(level), widening, scale)
+            let first = &losses[..pilot(level)];
+            Bracket::new(first, first.len(), confidence(level), widening, scale)
         };
         Ok(self.levels_at(horizon).map(bracket).collect())
     }

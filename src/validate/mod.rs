@@ -1,6 +1,8 @@
 //! Checks of the engine against what is known without it: other engines on the same paths, and
 //! closed forms.
 
+mod fixture;
+pub mod pack;
 mod pricer;
 pub mod prices;
 mod scenario;
@@ -46,6 +48,11 @@ impl Check {
     pub fn new(name: &str, values: u64, measured: f64, bound: f64, unit: &str, note: String) -> Self {
         let verdict = if measured <= bound { Verdict::Pass } else { Verdict::Miss };
         Self { name: name.to_owned(), values, measured, bound, unit: unit.to_owned(), note, verdict }
+    }
+
+    /// A comparison that broke off: a miss, with the reason.
+    pub fn failed(name: &str, why: String) -> Self {
+        Self { verdict: Verdict::Miss, measured: f64::NAN, ..Self::skipped(name, why) }
     }
 
     /// A comparison that could not be made.

@@ -2,11 +2,12 @@
 
 use jiff::{Timestamp, ToSpan};
 
+use super::fixture;
 use super::prices::{JumpModel, MonteCarloEstimate, MonteCarloFailure, MonteCarloPricer};
 use crate::closed_form::{EuropeanOption, OptionKind};
 use crate::engine::{self, BLOCK, Engine, Job, JobInput};
 use crate::instrument::{Instrument, Kind, OptionTerms, Right, Settlement, SmileRule, UnitValue};
-use crate::market::{Asset, Correlation, Forward, JumpSize, Jumps, Market};
+use crate::market::{Asset, Forward, JumpSize, Jumps, Market};
 use crate::portfolio::Portfolio;
 use crate::units::{Confidence, Years};
 
@@ -90,7 +91,7 @@ impl MonteCarloPricer for EnginePricer<'_> {
         model: &JumpModel,
     ) -> Result<Vec<MonteCarloEstimate>, MonteCarloFailure> {
         let first = &options[0];
-        let as_of = Timestamp::UNIX_EPOCH;
+        let as_of = fixture::AS_OF;
         let nanoseconds = first.expiry_years * 365.0 * 86_400.0 * 1e9;
         let out_of_range = || MonteCarloFailure { reason: "an expiry of more than 290 years".to_owned() };
         if !(nanoseconds < i64::MAX as f64) {
@@ -123,7 +124,7 @@ fn job(
     expiry: Timestamp,
     seed: u64,
 ) -> Result<Job, String> {
-    let market = market(&options[0], model, as_of, expiry);
+    let market = market(&options[0], model, expiry);
     let instrument = |option: &EuropeanOption| Instrument {
         name: format!("{:?} {}", option.kind, option.strike),
         asset: 0,
@@ -155,7 +156,7 @@ fn job(
 }
 
 /// A market without discounting whose spot drifts to the forward; the price is discounted at the end.
-fn market(option: &EuropeanOption, model: &JumpModel, as_of: Timestamp, expiry: Timestamp) -> Market {
+fn market(option: &EuropeanOption, model: &JumpModel, expiry: Timestamp) -> Market {
     let (volatility_annual, own_jumps) = match *model {
         JumpModel::Black { volatility } => (volatility, None),
         JumpModel::Merton(m) => (
@@ -170,31 +171,10 @@ fn market(option: &EuropeanOption, model: &JumpModel, as_of: Timestamp, expiry: 
             (k.volatility, Some(Jumps { intensity_annual: k.intensity, size }))
         }
     };
-    let asset = Asset {
-        name: "X".to_owned(),
-        spot: option.spot,
-        perpetual_mark: option.spot,
+    fixture::market(vec![Asset {
         drift_annual: option.rate - option.dividend_yield,
-        volatility_annual,
-        tail_group: None,
         own_jumps,
-        common_jump_loading: 0.0,
-        implied_volatility: None,
-        implied_volatility_shift: 0.0,
-        basis_volatility_annual: 0.0,
-        funding_rate_annual: 0.0,
         forwards: vec![Forward { expiry, price: option.forward() }],
-        surface: Vec::new(),
-        liquidity: None,
-        price_quality: None,
-    };
-    Market {
-        as_of,
-        source: String::new(),
-        discount_rate_annual: 0.0,
-        assets: vec![asset],
-        tail_groups: Vec::new(),
-        common_jumps: None,
-        correlation: Correlation::identity(1),
-    }
+        ..fixture::asset(option.spot, volatility_annual)
+    }])
 }

@@ -8,6 +8,10 @@ pub const PRICE_RELATIVE: f64 = 1e-11;
 /// and the cheapest option of the table is 1e-5 of its strike.
 pub const KOU_RELATIVE: f64 = 1e-9;
 
+/// `|ours - exact| <= HESTON_RELATIVE * exact`: the integrand's logarithm is a difference of terms up to
+/// some hundreds, good to 1e-16 of them.
+pub const HESTON_RELATIVE: f64 = 1e-11;
+
 /// `|ours - published| <= one unit in the last printed place`: Haug prints some values truncated or
 /// rounded from slightly other inputs (1.8734 for 1.87334457), and QuantLib grants him that unit.
 pub fn one_unit(decimals: i32) -> f64 {

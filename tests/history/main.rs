@@ -3,10 +3,12 @@
 
 mod backtest;
 mod calibrate;
+mod carry;
 mod data;
 mod estimates;
 mod monte_carlo;
 mod option_books;
+mod pack;
 mod predict;
 mod recovery;
 mod statistics;

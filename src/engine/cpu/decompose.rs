@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::revalue::{Quantities, profit, quantities};
+use super::revalue::{Paired, Quantities, profit, quantities};
 use super::simulate::State;
 use super::tail_paths::{block_of, buffers};
 use super::{BLOCK, CpuEngine, FACTORS, Job};
@@ -66,7 +66,7 @@ impl CpuEngine {
         }
     }
 
-    fn decompose_in<R: Real>(&self, job: &Job, tail: &TailPaths, grouping: &Grouping<'_>) -> TailSums {
+    fn decompose_in<R: Paired>(&self, job: &Job, tail: &TailPaths, grouping: &Grouping<'_>) -> TailSums {
         let model = Model::<R::Scalar>::new(job);
         let work = Work::new(job, Model::new(job), tail, grouping);
         let run = |state: &mut State<R>, block: usize| {

@@ -17,7 +17,8 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use self::clock::Clock;
-use self::net::{Excesses, Holdings};
+use self::net::{Aligned, Excesses, Holdings};
+use self::revalue::Paired;
 use self::simulate::{Consecutive, Paths};
 use super::model::Model;
 use super::{BLOCK, Cube, DeviceReport, Engine, EngineFault, FACTORS, Job, Shape, StageTimes};
@@ -30,12 +31,15 @@ pub use self::kept::CpuKeeper;
 pub use self::resident::{CHUNK, padded};
 pub use self::simulate::stream;
 
-/// Blocks of a tile at most: between tiles the accounts' tails are visited once.
-const TILE_BLOCKS: usize = 64;
+/// Blocks of a tile: two for each thread, but so many at least, and at most. A tile stays in the third
+/// cache while the accounts take its rows.
+const TILE_BLOCKS: (usize, usize) = (16, 64);
 /// Losses of a group of accounts that are netted together from a cube: well inside a shared cache.
-const GROUP_BYTES: usize = 4 << 20;
+const GROUP_BYTES: usize = 16 << 20;
 /// Tasks for each thread, so that uneven accounts even out.
 const TASKS_PER_THREAD: usize = 8;
+/// Holdings that cost as much as an account has to be looked at.
+const ACCOUNT_WEIGHT: usize = 8;
 
 /// The CPU engine.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +56,7 @@ impl CpuEngine {
         Self {
             precision,
             instructions: pulp::Arch::new(),
-            tile_blocks: TILE_BLOCKS,
+            tile_blocks: (2 * rayon::current_num_threads()).clamp(TILE_BLOCKS.0, TILE_BLOCKS.1),
             times: StageTimes::default(),
         }
     }
@@ -113,7 +117,7 @@ impl CpuEngine {
         self.losses::<Lanes<f64, 8>, T>(job, cube, horizon, visit)
     }
 
-    fn cube_in<R: Real>(&self, model: &Model<R::Scalar>, paths: Range<u64>) -> Cube<R::Scalar> {
+    fn cube_in<R: Paired>(&self, model: &Model<R::Scalar>, paths: Range<u64>) -> Cube<R::Scalar> {
         assert!(paths.start.is_multiple_of(BLOCK as u64), "ranges of paths start on a block");
         let blocks = (paths.end - paths.start).div_ceil(BLOCK as u64);
         let run = |state: &mut simulate::State<R>, block: u64| {
@@ -147,14 +151,15 @@ impl CpuEngine {
         // A block's rows stay in the cache while a group of accounts passes over them.
         let most = (GROUP_BYTES / (paths.max(1) * size_of::<R::Scalar>())).max(1);
         let group = accounts.div_ceil(rayon::current_num_threads() * TASKS_PER_THREAD).clamp(1, most);
-        let run = |buffer: &mut Vec<R::Scalar>, group_index: usize| {
+        let run = |(buffer, room): &mut (Vec<R::Scalar>, Vec<Aligned<R::Scalar>>), group_index: usize| {
             let accounts = group_index * group..((group_index + 1) * group).min(accounts);
             buffer.resize(accounts.len() * paths, R::Scalar::default());
             for (block, pnl) in cube.pnl.iter().enumerate() {
+                holdings.fetch(pnl, room);
                 let work = NetBlock::<R> {
                     holdings: &holdings,
                     accounts: accounts.clone(),
-                    pnl,
+                    held: room,
                     block,
                     paths,
                     losses: buffer,
@@ -164,11 +169,11 @@ impl CpuEngine {
             let each = accounts.zip(buffer.chunks_mut(paths.max(1)));
             each.map(|(account, losses)| visit(account, losses)).collect::<Vec<T>>()
         };
-        let groups = (0..accounts.div_ceil(group)).into_par_iter().map_init(Vec::new, run);
+        let groups = (0..accounts.div_ceil(group)).into_par_iter().map_init(Default::default, run);
         groups.collect::<Vec<_>>().into_iter().flatten().collect()
     }
 
-    fn block<R: Real>(
+    fn block<R: Paired>(
         &self,
         model: &Model<R::Scalar>,
         state: &mut simulate::State<R>,
@@ -179,7 +184,7 @@ impl CpuEngine {
         self.instructions.dispatch(PriceBlock::<R, _> { model, state, paths, factors, pnl, clock: None });
     }
 
-    fn tails_in<R: Real>(
+    fn tails_in<R: Paired>(
         &self,
         job: &Job,
         brackets: &[Bracket],
@@ -192,6 +197,7 @@ impl CpuEngine {
         let holdings: Vec<_> = job.netting.iter().map(Holdings::<R::Scalar>::new).collect();
         let levels = job.levels.len();
         let tasks = account_tasks(&holdings, job.accounts(), rayon::current_num_threads() * TASKS_PER_THREAD);
+        let mut excesses: Vec<_> = tasks.iter().map(|task| Excesses::new(task.len() * levels)).collect();
         let mut tile = vec![R::Scalar::default(); self.tile_blocks * (model.rows.len() * BLOCK).max(1)];
         let factor_len = model.observations.len() * model.assets * FACTORS * BLOCK;
         let row_len = (model.rows.len() * BLOCK).max(1);
@@ -212,16 +218,22 @@ impl CpuEngine {
             );
             let work =
                 Collecting { job, holdings: &holdings, brackets, tile, row_len, count: count as usize };
-            split_tails(tails, &tasks, levels).into_par_iter().for_each_init(
-                Excesses::default,
-                |excesses, (accounts, tails)| {
-                    let collecting = CollectTile::<R> { work: &work, accounts, tails, excesses };
+            split_tails(tails, &tasks, levels).into_par_iter().zip(&mut excesses).for_each_init(
+                Vec::new,
+                |room, ((accounts, tails), excesses)| {
+                    let collecting = CollectTile::<R> { work: &work, accounts, tails, excesses, room };
                     clock.net(|| self.instructions.dispatch(collecting));
                 },
             );
             first += count;
             progress(first - paths.start);
         }
+        split_tails(tails, &tasks, levels).into_par_iter().zip(&mut excesses).for_each(
+            |((accounts, tails), excesses)| {
+                let brackets = &brackets[accounts.start * levels..accounts.end * levels];
+                clock.net(|| excesses.sort_into(tails, brackets));
+            },
+        );
         clock.read()
     }
 }
@@ -273,9 +285,10 @@ impl Engine for CpuEngine {
             Precision::F64 => 8,
         };
         let block = shape.block_cells() * scalar;
-        let fixed =
-            shape.entries() * scalar + rayon::current_num_threads() as u64 * (block + Excesses::BYTES);
         let row_block = (shape.rows * BLOCK as u64 * scalar).max(1);
+        let fixed = shape.entries() * scalar
+            + Excesses::bytes(shape.accounts * shape.levels)
+            + rayon::current_num_threads() as u64 * (block + row_block);
         let blocks = (allowed.saturating_sub(fixed) / row_block).clamp(1, self.tile_blocks as u64);
         self.tile_blocks = blocks as usize;
         fixed + blocks * row_block
@@ -298,7 +311,7 @@ struct PriceBlock<'a, R: Real, P> {
     clock: Option<&'a Clock>,
 }
 
-impl<R: Real, P: Paths> pulp::WithSimd for PriceBlock<'_, R, P> {
+impl<R: Paired, P: Paths> pulp::WithSimd for PriceBlock<'_, R, P> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) {
@@ -318,7 +331,7 @@ struct RevalueBlock<'a, R: Real> {
     pnl: &'a mut [R::Scalar],
 }
 
-impl<R: Real> pulp::WithSimd for RevalueBlock<'_, R> {
+impl<R: Paired> pulp::WithSimd for RevalueBlock<'_, R> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) {
@@ -329,7 +342,7 @@ impl<R: Real> pulp::WithSimd for RevalueBlock<'_, R> {
 struct NetBlock<'a, R: Real> {
     holdings: &'a Holdings<'a, R::Scalar>,
     accounts: Range<usize>,
-    pnl: &'a [R::Scalar],
+    held: &'a [Aligned<R::Scalar>],
     block: usize,
     /// Losses of one account in `losses`.
     paths: usize,
@@ -343,7 +356,7 @@ impl<R: Real> pulp::WithSimd for NetBlock<'_, R> {
         for (index, account) in self.accounts.enumerate() {
             let start = index * self.paths + self.block * BLOCK;
             let losses = (&mut self.losses[start..start + BLOCK]).try_into().expect("a block is BLOCK long");
-            net::losses::<R>(self.holdings, account, self.pnl, losses);
+            net::losses::<R>(self.holdings, account, self.held, losses);
         }
     }
 }
@@ -353,13 +366,15 @@ struct CollectTile<'a, R: Real> {
     accounts: Range<usize>,
     tails: &'a mut [Tail],
     excesses: &'a mut Excesses,
+    /// Room for profits.
+    room: &'a mut Vec<Aligned<R::Scalar>>,
 }
 
 impl<R: Real> pulp::WithSimd for CollectTile<'_, R> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) {
-        collect::<R>(self.work, self.accounts, self.tails, self.excesses);
+        collect(self);
     }
 }
 
@@ -386,40 +401,33 @@ struct Collecting<'a, S> {
 
 /// Nets a tile for some accounts; `tails` is `[account][level]` of just these. Accounts inside,
 /// blocks outside, horizons outermost: the rows of one horizon on one block of paths stay in the
-/// cache while all accounts pass over them.
+/// second cache while all accounts pass over them.
 #[inline(always)]
-fn collect<R: Real>(
-    work: &Collecting<'_, R::Scalar>,
-    accounts: Range<usize>,
-    tails: &mut [Tail],
-    excesses: &mut Excesses,
-) {
+fn collect<R: Real>(tile: CollectTile<'_, R>) {
+    let CollectTile { work, accounts, tails, excesses, room } = tile;
     let levels = work.job.levels.len();
     let brackets = &work.brackets[accounts.start * levels..accounts.end * levels];
-    let mut losses = [R::Scalar::default(); BLOCK];
+    let mut losses = Aligned::default();
     for (horizon, holdings) in work.holdings.iter().enumerate() {
         for (block, pnl) in work.tile.chunks(work.row_len).enumerate() {
+            holdings.fetch(pnl, room);
             let valid = (work.count - block * BLOCK).min(BLOCK);
             for (index, account) in accounts.clone().enumerate() {
-                net::losses::<R>(holdings, account, pnl, &mut losses);
+                net::losses::<R>(holdings, account, room, &mut losses.0);
                 for (level, tail_level) in work.job.levels.iter().enumerate() {
                     if tail_level.horizon == horizon {
                         let index = index * levels + level;
-                        if excesses.is_full() {
-                            excesses.sort_into(tails, brackets);
-                        }
-                        excesses.keep(&losses, valid, &brackets[index], index);
+                        excesses.keep(&losses.0, valid, index, &brackets[index], &mut tails[index]);
                     }
                 }
             }
         }
     }
-    excesses.sort_into(tails, brackets);
 }
 
-/// Ranges of accounts with about the same number of holdings.
+/// Ranges of accounts with about the same work.
 fn account_tasks<S: Float>(holdings: &[Holdings<'_, S>], accounts: usize, tasks: usize) -> Vec<Range<usize>> {
-    let weight = |account: usize| holdings.first().map_or(0, |h| h.start(account)) + 4 * account;
+    let weight = |account: usize| holdings.first().map_or(0, |h| h.start(account)) + ACCOUNT_WEIGHT * account;
     let total = weight(accounts);
     let mut ranges = Vec::with_capacity(tasks);
     let mut start = 0;

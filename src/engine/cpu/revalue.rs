@@ -4,7 +4,7 @@ use crate::engine::model::{CurveTerms, Model, Row, Volatility};
 use crate::engine::{BLOCK, FACTORS};
 use crate::instrument::Settlement;
 use crate::instrument::black::{Spread, Variance, option_value};
-use crate::numeric::Real;
+use crate::numeric::{Lanes, Real};
 
 /// Path quantities of a curve point, one group of lanes.
 #[derive(Clone, Copy, Default)]
@@ -20,15 +20,32 @@ pub(super) struct Quantities<R> {
     pub numeraire: [R; 2],
 }
 
+/// Lanes with twice as many beside them.
+///
+/// An option's value is one long chain of operations: rows are revalued on two vectors at once, so that
+/// one works while the other waits. The simulation keeps to one, whose state fits into registers.
+pub trait Paired: Real {
+    /// Twice the lanes.
+    type Pair: Real<Scalar = Self::Scalar>;
+}
+
+impl Paired for Lanes<f32, 16> {
+    type Pair = Lanes<f32, 32>;
+}
+
+impl Paired for Lanes<f64, 8> {
+    type Pair = Lanes<f64, 16>;
+}
+
 /// Profit of one unit of every row, `pnl` is `[row][BLOCK]`.
 #[inline(always)]
-pub fn revalue<R: Real>(model: &Model<R::Scalar>, factors: &[R::Scalar], pnl: &mut [R::Scalar]) {
+pub fn revalue<R: Paired>(model: &Model<R::Scalar>, factors: &[R::Scalar], pnl: &mut [R::Scalar]) {
     let per_observation = model.assets * FACTORS * BLOCK;
     for curve in &model.curves {
         let factors = &factors[curve.observation * per_observation..][..per_observation];
-        for group in 0..BLOCK / R::LANES {
-            let start = group * R::LANES;
-            let quantities = quantities::<R>(model, curve, factors, start);
+        for group in 0..BLOCK / R::Pair::LANES {
+            let start = group * R::Pair::LANES;
+            let quantities = quantities::<R::Pair>(model, curve, factors, start);
             for row in curve.rows.clone() {
                 let profit = profit(&model.rows[row], &quantities);
                 let profit = match model.numeraire {

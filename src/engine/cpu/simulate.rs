@@ -167,17 +167,18 @@ fn step_once<R: Real>(
     if !steps.jump_thresholds.is_empty() && !model.sources.is_empty() {
         let word = draw.words(stream::JUMP_COUNT)[0];
         let quiet = steps.jump_thresholds[0];
+        // Most steps of most paths have no jump: one comparison of all lanes ends them.
+        let mut is_quiet = true;
         for lane in 0..R::LANES {
-            // Most steps of most paths have no jump and end here.
-            if word.lane(lane) >= quiet {
-                jumps(
-                    model,
-                    state,
-                    steps,
-                    [path[0].lane(lane), path[1].lane(lane), step],
-                    word.lane(lane),
-                    lane,
-                );
+            is_quiet &= word.lane(lane) < quiet;
+        }
+        if !is_quiet {
+            for lane in 0..R::LANES {
+                let count_word = word.lane(lane);
+                if count_word >= quiet {
+                    let counter = [path[0].lane(lane), path[1].lane(lane), step];
+                    jumps(model, state, steps, counter, count_word, lane);
+                }
             }
         }
     }

@@ -4,6 +4,7 @@
 use rayon::prelude::*;
 
 use super::net::{self, Holdings};
+use super::revalue::Paired;
 use super::simulate::{Consecutive, State};
 use super::{BLOCK, CpuEngine, Cube, FACTORS, Job};
 use crate::engine::model::Model;
@@ -42,7 +43,7 @@ impl CpuEngine {
         Cube { factors, pnl }
     }
 
-    fn tail_paths_in<R: Real>(
+    fn tail_paths_in<R: Paired>(
         &self,
         job: &Job,
         floors: &[f64],
@@ -123,7 +124,7 @@ fn find<R: Real>(work: &Finding<'_, R::Scalar>, account: usize, collectors: &mut
         let first = work.first + (block * BLOCK) as u64;
         let valid = (work.count - block * BLOCK).min(BLOCK);
         for (horizon, holdings) in work.holdings.iter().enumerate() {
-            net::losses::<R>(holdings, account, pnl, &mut losses);
+            net::losses::<R>(holdings, account, holdings.held(pnl), &mut losses);
             for (level, collector) in work.job.levels.iter().zip(&mut *collectors) {
                 if level.horizon == horizon {
                     for (path, loss) in (first..).zip(&losses[..valid]) {
