@@ -42,13 +42,13 @@ impl Layer {
         command
             .env("VK_LAYER_PATH", self.folder.path())
             .env("VK_INSTANCE_LAYERS", "VK_LAYER_SHORTFALL_lost_device")
-            .env("LOSE_DEVICE_WHEN", self.path("now"));
+            .env("LOSE_DEVICE_WHEN", self.switch());
         command
     }
 
-    /// From now on devices are lost.
-    pub fn lose(&self) {
-        std::fs::write(self.path("now"), "").expect("written");
+    /// The file from whose writing on devices are lost.
+    pub fn switch(&self) -> PathBuf {
+        self.path("now")
     }
 }
 
