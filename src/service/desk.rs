@@ -368,10 +368,15 @@ impl Desk {
         MarketStamp { version, as_of, received, age_seconds, is_stale }
     }
 
-    pub(super) fn answer(&self, version: &Version, entry: &Entry) -> MarginAnswer {
-        let worst_driver = version.driver(entry).map(|driver| DriverResult::new(version.scenario(), &driver));
+    pub(super) fn answer(&self, version: &Version, entry: &Entry) -> Result<MarginAnswer, DeskFault> {
+        let driver = version.driver(entry)?;
+        let worst_driver = driver.map(|driver| DriverResult::new(version.scenario(), &driver));
+        Ok(MarginAnswer { worst_driver, ..self.figures_of(version, entry) })
+    }
+
+    fn figures_of(&self, version: &Version, entry: &Entry) -> MarginAnswer {
         let answer = self.answer_of(&entry.account, entry.figures.clone(), self.stamp(version));
-        MarginAnswer { worst_driver, device: version.device(), ..answer }
+        MarginAnswer { device: version.device(), ..answer }
     }
 
     pub(super) fn answer_of(&self, account: &Account, figures: Figures, market: MarketStamp) -> MarginAnswer {
@@ -404,7 +409,9 @@ impl Desk {
 
     fn answered(&self, name: &str, cancel: &Cancel, decide: Decide<'_>) -> Result<MarginAnswer, DeskFault> {
         let version = self.change(name, cancel, decide)?;
-        version.entry(name).map(|entry| self.answer(&version, &entry))
+        let entry = version.entry(name)?;
+        // It is kept, and said to be, even where the device is lost just now.
+        Ok(self.answer(&version, &entry).unwrap_or_else(|_| self.figures_of(&version, &entry)))
     }
 }
 

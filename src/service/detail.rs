@@ -29,7 +29,7 @@ impl Desk {
     fn margin_once(&self, name: &str, detail: bool, cancel: &Cancel) -> Result<MarginAnswer, DeskFault> {
         let version = self.fresh()?;
         let entry = version.entry(name)?;
-        let mut answer = self.answer(&version, &entry);
+        let mut answer = self.answer(&version, &entry)?;
         if detail {
             let attribution = self.attribution(&version, &entry, cancel)?;
             let path = |path| WorstPathResult::new(version.scenario(), path);

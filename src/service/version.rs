@@ -347,15 +347,14 @@ impl Version {
     }
 
     /// The asset that costs an account most in its tail.
-    pub fn driver(&self, entry: &Entry) -> Option<Driver> {
+    pub fn driver(&self, entry: &Entry) -> Result<Option<Driver>, DeskFault> {
         if let Some(driver) = entry.driver.get() {
-            return *driver;
+            return Ok(*driver);
         }
-        // A device that does not answer says so to the next question that needs it.
         let own = lock(&self.kept).find(entry);
         let own = own.as_ref().map(|own| &own[0]);
-        let driver = self.cube().driver(entry.legs(), entry.held(), own).ok()?;
-        *entry.driver.get_or_init(|| driver)
+        let driver = self.cube().driver(entry.legs(), entry.held(), own)?;
+        Ok(*entry.driver.get_or_init(|| driver))
     }
 
     /// An account's profits on all paths of the base case, kept if there is room.

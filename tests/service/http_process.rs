@@ -1,8 +1,9 @@
 //! `shortfall serve`, `whatif` and `keys` as a user runs them.
 #![cfg(unix)]
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use serde_json::Value;
@@ -19,7 +20,8 @@ fn shortfall() -> Command {
 pub struct Process {
     child: Child,
     pub url: String,
-    log: Option<JoinHandle<String>>,
+    log: Arc<Mutex<String>>,
+    reading: Option<JoinHandle<()>>,
 }
 
 impl Process {
@@ -37,17 +39,18 @@ impl Process {
             .stderr(Stdio::piped())
             .spawn()
             .expect("started");
-        let mut error = child.stderr.take().expect("piped");
-        let log = std::thread::spawn(move || {
-            let mut text = String::new();
-            let _ = error.read_to_string(&mut text);
-            text
+        let log = Arc::new(Mutex::new(String::new()));
+        let (error, into) = (child.stderr.take().expect("piped"), Arc::clone(&log));
+        let reading = std::thread::spawn(move || {
+            for line in BufReader::new(error).lines().map_while(Result::ok) {
+                *into.lock().unwrap() += &(line + "\n");
+            }
         });
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
         let url =
             line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("found {line}")).to_owned();
-        Self { child, url, log: Some(log) }
+        Self { child, url, log, reading: Some(reading) }
     }
 
     fn signal(&self, name: &str) {
@@ -55,11 +58,17 @@ impl Process {
         assert!(sent.expect("kill runs").success());
     }
 
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
     /// Asks it to stop; its exit code and its log.
     pub fn stop(mut self) -> (Option<i32>, String) {
         self.signal("TERM");
         let code = self.child.wait().expect("ended").code();
-        (code, self.log.take().expect("kept").join().expect("read"))
+        self.reading.take().expect("kept").join().expect("read");
+        (code, self.log())
     }
 }
 

@@ -59,7 +59,8 @@ fn a_service_whose_driver_loses_the_device_goes_on_with_the_same_figures() {
     assert_eq!((status, &again["after"]), (200, &asked["after"]));
     let metrics = get(&process.url, "/metrics").1;
     assert!(metrics.contains("shortfall_device_fallbacks_total 1"), "{metrics}");
+    let told = "the device was lost: the CPU took its place";
+    wait_until("it is in the log", || process.log().contains(told));
     let (code, log) = process.stop();
     assert_eq!(code, Some(0), "{log}");
-    assert!(log.contains("the device was lost: the CPU took its place"), "{log}");
 }

@@ -5,7 +5,7 @@ use crate::layer::{Layer, software};
 use crate::process::{Place, ended};
 
 /// Submissions until the device is lost: some tiles, and a checkpoint after each.
-const SUBMISSIONS: &str = "40";
+const SUBMISSIONS: &str = "6";
 /// Resumed runs that are lost again.
 const LOSSES: u32 = 3;
 

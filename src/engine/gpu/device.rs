@@ -78,10 +78,14 @@ impl Device {
         if let Some(error) = memory {
             return Err(EngineFault::OutOfMemory(error.to_string()));
         }
-        match validation.or(internal) {
-            Some(error) => Err(EngineFault::Device(error.to_string())),
-            None => Ok(created),
-        }
+        let Some(error) = validation.or(internal) else { return Ok(created) };
+        // What a lost device makes is invalid; that it is lost it says when it is handed something to do.
+        let ignored = self.raw.push_error_scope(ErrorFilter::Validation);
+        self.queue.submit([]);
+        let _ = pollster::block_on(ignored.pop());
+        let _ = self.raw.poll(PollType::Poll);
+        self.check()?;
+        Err(EngineFault::Device(error.to_string()))
     }
 
     /// A storage buffer that starts with zeros.

@@ -187,7 +187,8 @@ fn it_stops_when_told_and_says_when_it_is_lost() {
     assert_eq!(keeper.check(), Ok(()));
     keeper.destroy();
     let is_lost = |halt: Option<Halt>| matches!(halt, Some(Halt::Fault(EngineFault::Lost(_))));
-    assert!(is_lost(kept.profits(&netted, &Unhurried).err()));
+    let halt = kept.profits(&netted, &Unhurried).err();
+    assert!(is_lost(halt.clone()), "{halt:?}");
     assert!(is_lost(kept.first_losses(&netted, 64).err()));
     assert!(is_lost(kept.add(&job, &Unhurried).err()));
     assert!(matches!(profits.read(), Err(EngineFault::Lost(_))));
