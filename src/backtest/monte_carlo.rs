@@ -3,7 +3,7 @@
 //! At every fit, from the lookback alone and in units of the deviation known before each step:
 //!
 //! - common jumps, their law and loadings as in calibration;
-//! - own jumps: the other steps beyond [`OWN_JUMP`] deviations, if there are three;
+//! - own jumps: the other steps beyond `OWN_JUMP` deviations, if there are three;
 //! - what is left is the diffusion: its scale by asset, one Student-t for all (maximum likelihood on all
 //!   assets together), correlations as in calibration.
 //!
