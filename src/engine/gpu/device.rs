@@ -79,12 +79,11 @@ impl Device {
             return Err(EngineFault::OutOfMemory(error.to_string()));
         }
         let Some(error) = validation.or(internal) else { return Ok(created) };
-        // What a lost device makes is invalid; that it is lost it says when it is handed something to do.
+        // What a lost device makes is invalid; that it is lost it says once it has been waited for.
         let ignored = self.raw.push_error_scope(ErrorFilter::Validation);
         self.queue.submit([]);
         let _ = pollster::block_on(ignored.pop());
-        let _ = self.raw.poll(PollType::Poll);
-        self.check()?;
+        self.wait()?;
         Err(EngineFault::Device(error.to_string()))
     }
 
