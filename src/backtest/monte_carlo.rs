@@ -149,24 +149,14 @@ impl Dynamics {
     fn market(&self, past: &Past<'_>, filters: &[Filter<'_>], t: usize) -> Market {
         let asset = |(index, a): (usize, &usize)| {
             let deviation = self.scales[index] * filters[*a].deviation(t);
+            let volatility_annual = deviation.max(0.0) * past.steps_per_year.sqrt();
+            // It has no tail group: the job gets its mixing table from the fit, as making one costs as much as
+            // a day's paths.
             Asset {
-                name: past.backtest.history.assets[*a].clone(),
-                spot: 1.0,
-                perpetual_mark: 1.0,
-                drift_annual: 0.0,
-                volatility_annual: deviation.max(0.0) * past.steps_per_year.sqrt(),
-                // The job gets its mixing table from the fit: making one costs as much as a day's paths.
-                tail_group: None,
                 own_jumps: self.own_jumps[index],
                 common_jump_loading: self.loadings.get(index).copied().unwrap_or(1.0),
                 implied_volatility: Some(self.levels[index]),
-                implied_volatility_shift: 0.0,
-                basis_volatility_annual: 0.0,
-                funding_rate_annual: 0.0,
-                forwards: Vec::new(),
-                surface: Vec::new(),
-                liquidity: None,
-                price_quality: None,
+                ..Asset::diffusing(past.backtest.history.assets[*a].clone(), 1.0, volatility_annual)
             }
         };
         Market {

@@ -193,22 +193,8 @@ fn many_accounts(name: WorkloadName) -> Result<Workload, WorkloadFault> {
 /// Correlated Merton assets without rates, carry or basis.
 fn market(assets: usize) -> Market {
     let asset = |index: usize| Asset {
-        name: format!("A{index:02}"),
-        spot: 100.0 * (index + 1) as f64,
-        perpetual_mark: 100.0 * (index + 1) as f64,
-        drift_annual: 0.0,
-        volatility_annual: 0.5 + 0.1 * (index % 4) as f64,
-        tail_group: None,
         own_jumps: Some(Jumps { intensity_annual: 24.0, size: JumpSize::Merton { mean: -0.02, sd: 0.05 } }),
-        common_jump_loading: 0.0,
-        implied_volatility: None,
-        implied_volatility_shift: 0.0,
-        basis_volatility_annual: 0.0,
-        funding_rate_annual: 0.0,
-        forwards: Vec::new(),
-        surface: Vec::new(),
-        liquidity: None,
-        price_quality: None,
+        ..Asset::diffusing(format!("A{index:02}"), 100.0 * (index + 1) as f64, 0.5 + 0.1 * (index % 4) as f64)
     };
     let correlation = (0..assets * assets).map(|at| if at % (assets + 1) == 0 { 1.0 } else { 0.6 }).collect();
     Market {

@@ -74,6 +74,31 @@ pub struct Asset {
     pub price_quality: Option<PriceQuality>,
 }
 
+impl Asset {
+    /// An asset that only diffuses, at an annual volatility: its perpetual at spot, no drift, forwards at
+    /// the discount rate.
+    pub fn diffusing(name: String, spot: f64, volatility_annual: f64) -> Self {
+        Self {
+            name,
+            spot,
+            perpetual_mark: spot,
+            drift_annual: 0.0,
+            volatility_annual,
+            tail_group: None,
+            own_jumps: None,
+            common_jump_loading: 0.0,
+            implied_volatility: None,
+            implied_volatility_shift: 0.0,
+            basis_volatility_annual: 0.0,
+            funding_rate_annual: 0.0,
+            forwards: Vec::new(),
+            surface: Vec::new(),
+            liquidity: None,
+            price_quality: None,
+        }
+    }
+}
+
 /// A forward price.
 #[derive(Clone, Copy, Debug)]
 pub struct Forward {

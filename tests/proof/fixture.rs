@@ -27,24 +27,7 @@ pub fn days(days: f64) -> Years {
 
 /// An asset that only diffuses, its perpetual at spot, no drift, forwards at the discount rate.
 pub fn asset(spot: f64, volatility_annual: f64) -> Asset {
-    Asset {
-        name: String::new(),
-        spot,
-        perpetual_mark: spot,
-        drift_annual: 0.0,
-        volatility_annual,
-        tail_group: None,
-        own_jumps: None,
-        common_jump_loading: 0.0,
-        implied_volatility: None,
-        implied_volatility_shift: 0.0,
-        basis_volatility_annual: 0.0,
-        funding_rate_annual: 0.0,
-        forwards: Vec::new(),
-        surface: Vec::new(),
-        liquidity: None,
-        price_quality: None,
-    }
+    Asset::diffusing(String::new(), spot, volatility_annual)
 }
 
 /// Independent assets at a discount rate of zero.
