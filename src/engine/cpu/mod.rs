@@ -31,9 +31,12 @@ pub use self::kept::CpuKeeper;
 pub use self::resident::{CHUNK, padded};
 pub use self::simulate::stream;
 
-/// Blocks of a tile: two for each thread, but so many at least, and at most. A tile stays in the third
-/// cache while the accounts take its rows.
-const TILE_BLOCKS: (usize, usize) = (16, 64);
+/// Most blocks of a tile; threads wait for each other after each, so that many are better.
+const TILE_BLOCKS: usize = 64;
+/// What a tile of many rows is kept to, for it to stay in the third cache while the accounts take them,
+/// and the blocks that it has all the same.
+const TILE_BYTES: u64 = 8 << 20;
+const LEAST_BLOCKS: usize = 16;
 /// Losses of a group of accounts that are netted together from a cube: well inside a shared cache.
 const GROUP_BYTES: usize = 16 << 20;
 /// Tasks for each thread, so that uneven accounts even out.
@@ -56,7 +59,7 @@ impl CpuEngine {
         Self {
             precision,
             instructions: pulp::Arch::new(),
-            tile_blocks: (2 * rayon::current_num_threads()).clamp(TILE_BLOCKS.0, TILE_BLOCKS.1),
+            tile_blocks: TILE_BLOCKS,
             times: StageTimes::default(),
         }
     }
@@ -289,7 +292,9 @@ impl Engine for CpuEngine {
         let fixed = shape.entries() * scalar
             + Excesses::bytes(shape.accounts * shape.levels)
             + rayon::current_num_threads() as u64 * (block + row_block);
-        let blocks = (allowed.saturating_sub(fixed) / row_block).clamp(1, self.tile_blocks as u64);
+        let least = (2 * rayon::current_num_threads()).max(LEAST_BLOCKS) as u64;
+        let cached = (TILE_BYTES / row_block).max(least).min(self.tile_blocks as u64);
+        let blocks = (allowed.saturating_sub(fixed) / row_block).clamp(1, cached);
         self.tile_blocks = blocks as usize;
         fixed + blocks * row_block
     }
