@@ -1,9 +1,11 @@
 //! A scenario run: the base case and every stress, from tails to margins.
 
+mod analysis_fault;
 mod margins;
 mod monitor;
 mod store_fault;
 
+pub use analysis_fault::AnalysisFault;
 pub use margins::Margining;
 pub use monitor::{Monitor, Silent, Stage};
 pub use store_fault::StoreFault;

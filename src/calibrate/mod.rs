@@ -9,6 +9,7 @@ mod asset;
 pub mod carry;
 pub mod chain;
 pub mod chain_model;
+pub mod draws;
 pub mod ewma;
 pub mod garch;
 pub mod goodness;

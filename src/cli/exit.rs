@@ -6,7 +6,7 @@ use shortfall::engine::EngineFault;
 use shortfall::fault::Faults;
 use shortfall::plan::TooMuchMemory;
 use shortfall::report::FolderFault;
-use shortfall::run::{RunFault, StoreFault};
+use shortfall::run::{AnalysisFault, RunFault, StoreFault};
 use shortfall::service::client::ClientFault;
 use shortfall::service::http::ServeFault;
 use shortfall::service::keys::KeyFault;
@@ -93,6 +93,15 @@ pub enum Failure {
     /// A threshold is breached; the text names the accounts.
     #[error("{0}")]
     Breached(String),
+}
+
+impl From<AnalysisFault> for Failure {
+    fn from(fault: AnalysisFault) -> Self {
+        match fault {
+            AnalysisFault::Data(reason) => Self::Data(reason),
+            AnalysisFault::Engine(fault) => Self::Engine(fault),
+        }
+    }
 }
 
 impl From<RunFault> for Failure {

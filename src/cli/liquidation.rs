@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use shortfall::liquidation::{self, LiquidationFault, Options};
+use shortfall::liquidation::{self, Options};
 use shortfall::{report, scenario, units};
 
 use super::exit::{Failure, exit_codes};
@@ -68,15 +68,6 @@ fn health(text: &str) -> Result<f64, String> {
 
 fn fall(text: &str) -> Result<f64, String> {
     between(text, 0.0, 0.95)
-}
-
-impl From<LiquidationFault> for Failure {
-    fn from(fault: LiquidationFault) -> Self {
-        match fault {
-            LiquidationFault::Data(reason) => Self::Data(reason),
-            LiquidationFault::Engine(fault) => Self::Engine(fault),
-        }
-    }
 }
 
 /// Analyses and shows.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use shortfall::reverse::{self, Options, ReverseFault, Until};
+use shortfall::reverse::{self, Options, Until};
 use shortfall::{report, scenario, units};
 
 use super::exit::{Failure, exit_codes};
@@ -75,15 +75,6 @@ fn until(text: &str) -> Result<Until, String> {
 fn target(text: &str) -> Result<f64, String> {
     let number = units::fraction(text).filter(|x| (0.0..=0.5).contains(x));
     number.ok_or_else(|| "expected a probability from 0 to 50%, such as 0.1%".to_owned())
-}
-
-impl From<ReverseFault> for Failure {
-    fn from(fault: ReverseFault) -> Self {
-        match fault {
-            ReverseFault::Data(reason) => Self::Data(reason),
-            ReverseFault::Engine(fault) => Self::Engine(fault),
-        }
-    }
 }
 
 /// Searches and shows.

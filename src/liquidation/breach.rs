@@ -3,11 +3,11 @@
 use serde::Serialize;
 
 use super::curve::{CurveError, Curves, Place};
-use super::{LiquidationFault, Options, closing_cost};
+use super::{Options, closing_cost};
 use crate::engine::cpu::CpuEngine;
 use crate::engine::{BLOCK, Cube, FACTORS, Job};
 use crate::risk::{self, FEW_TAIL_PATHS};
-use crate::run::{self, AccountCase};
+use crate::run::{self, AccountCase, AnalysisFault};
 use crate::scenario::{Precision, Scenario};
 use crate::units::{Confidence, Years};
 
@@ -120,7 +120,7 @@ pub(super) fn simulate(
     base: &[AccountCase],
     curves: &Curves,
     options: &Options,
-) -> Result<PathRisk, LiquidationFault> {
+) -> Result<PathRisk, AnalysisFault> {
     let checks = options.checks as usize;
     let job = job(scenario, options.checks)?;
     let engine = CpuEngine::new(Precision::F32);
@@ -163,14 +163,14 @@ pub(super) fn simulate(
 }
 
 /// A job with a horizon for each recalculation.
-fn job(scenario: &Scenario, checks: u32) -> Result<Job, LiquidationFault> {
+fn job(scenario: &Scenario, checks: u32) -> Result<Job, AnalysisFault> {
     let level = scenario.margin.maintenance;
     let at = |check: u32| {
         let years = level.horizon.get() * f64::from(check) / f64::from(checks);
         (Years::new(years).expect("part of a horizon"), level.confidence)
     };
     let levels: Vec<_> = (1..=checks).map(at).collect();
-    run::job_at(scenario, &levels).map_err(LiquidationFault::Data)
+    run::job_at(scenario, &levels).map_err(AnalysisFault::Data)
 }
 
 /// Log returns by asset, with where they lie on the curves.

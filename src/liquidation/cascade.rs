@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 
+use super::Options;
 use super::revalue::{self, Move, Point};
-use super::{LiquidationFault, Options};
 use crate::instrument::UnitValue;
 use crate::market::{Market, Side};
+use crate::run::AnalysisFault;
 use crate::scenario::{Scenario, Shock, Stress};
 use crate::units::DAYS_PER_YEAR;
 
@@ -51,14 +52,14 @@ pub(super) fn cascades(
     scenario: &Scenario,
     margins: &[f64],
     options: &Options,
-) -> Result<Vec<Cascade>, LiquidationFault> {
+) -> Result<Vec<Cascade>, AnalysisFault> {
     if scenario.market.assets.iter().any(|asset| asset.liquidity.is_none()) {
         return Ok(Vec::new());
     }
     options.falls.iter().map(|&fall| cascade(scenario, margins, fall, options.paths)).collect()
 }
 
-fn cascade(scenario: &Scenario, margins: &[f64], fall: f64, paths: u64) -> Result<Cascade, LiquidationFault> {
+fn cascade(scenario: &Scenario, margins: &[f64], fall: f64, paths: u64) -> Result<Cascade, AnalysisFault> {
     let assets = scenario.market.assets.len();
     let mut level = vec![1.0 - fall; assets];
     let mut open = vec![true; scenario.portfolio.accounts.len()];
@@ -136,16 +137,12 @@ fn wave(
 }
 
 /// Net deltas of accounts, `[account][asset]`: what closing them has to trade.
-fn deltas(
-    scenario: &Scenario,
-    market: &Market,
-    accounts: &[usize],
-) -> Result<Vec<Vec<f64>>, LiquidationFault> {
+fn deltas(scenario: &Scenario, market: &Market, accounts: &[usize]) -> Result<Vec<Vec<f64>>, AnalysisFault> {
     let portfolio = &scenario.portfolio;
     let unit = |instrument| {
         let unit =
-            UnitValue::new(market, instrument).map_err(|fault| LiquidationFault::Data(fault.to_string()))?;
-        Ok::<_, LiquidationFault>(unit.exposure())
+            UnitValue::new(market, instrument).map_err(|fault| AnalysisFault::Data(fault.to_string()))?;
+        Ok::<_, AnalysisFault>(unit.exposure())
     };
     let units = portfolio.instruments.iter().map(unit).collect::<Result<Vec<_>, _>>()?;
     let of = |&account: &usize| {

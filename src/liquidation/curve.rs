@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::LiquidationFault;
 use super::revalue::{self, Move, Point};
+use crate::run::AnalysisFault;
 use crate::scenario::Scenario;
 
 /// Simple returns at which margins are run in full.
@@ -43,10 +43,10 @@ pub(super) struct Place {
 }
 
 impl Curves {
-    pub fn new(scenario: &Scenario, margins: &[f64], paths: u64) -> Result<Self, LiquidationFault> {
+    pub fn new(scenario: &Scenario, margins: &[f64], paths: u64) -> Result<Self, AnalysisFault> {
         let (accounts, assets) = (margins.len(), scenario.market.assets.len());
         if accounts * assets * NODES.len() > MAX_NUMBERS {
-            return Err(LiquidationFault::Data(format!(
+            return Err(AnalysisFault::Data(format!(
                 "{accounts} accounts of {assets} assets; at most {} together",
                 MAX_NUMBERS / NODES.len()
             )));
@@ -107,7 +107,7 @@ impl Curves {
         scenario: &Scenario,
         joint: &[Vec<f64>],
         paths: u64,
-    ) -> Result<CurveError, LiquidationFault> {
+    ) -> Result<CurveError, AnalysisFault> {
         let moves: Vec<Move> =
             joint.iter().map(|x| x.iter().map(|x| x.exp_m1()).enumerate().collect()).collect();
         let full = revalue::after(scenario, &self.base, &moves, paths)?;

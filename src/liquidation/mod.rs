@@ -20,10 +20,9 @@ pub(crate) use revalue::accounts;
 
 use serde::Serialize;
 
-use crate::engine::EngineFault;
 use crate::engine::cpu::CpuEngine;
 use crate::margin::Line;
-use crate::run::{self, AccountCase, Silent};
+use crate::run::{self, AccountCase, AnalysisFault, Silent};
 use crate::scenario::{Scenario, Selection};
 
 /// Most accounts that are looked at together.
@@ -49,17 +48,6 @@ pub struct Options {
     pub surface: Option<usize>,
     /// The stress whose case is looked at, by its index; the base case without one.
     pub case: Option<usize>,
-}
-
-/// Why nothing can be said.
-#[derive(Debug, thiserror::Error)]
-pub enum LiquidationFault {
-    /// The inputs do not allow it.
-    #[error("{0}")]
-    Data(String),
-    /// The engine.
-    #[error("{0}")]
-    Engine(#[from] EngineFault),
 }
 
 /// Everything that was found. Money in the reporting currency, prices and attacks in US dollars; losses
@@ -166,7 +154,7 @@ pub fn analyse(
     whole: &Scenario,
     options: &Options,
     stage: &mut dyn FnMut(&str),
-) -> Result<Analysis, LiquidationFault> {
+) -> Result<Analysis, AnalysisFault> {
     check(whole)?;
     let scenario = &case_alone(whole, options.case)?;
     let mut engine = CpuEngine::new(scenario.simulation.precision);
@@ -221,10 +209,10 @@ pub fn analyse(
     })
 }
 
-fn check(scenario: &Scenario) -> Result<(), LiquidationFault> {
+fn check(scenario: &Scenario) -> Result<(), AnalysisFault> {
     let accounts = scenario.portfolio.accounts.len();
     if accounts > MAX_ACCOUNTS {
-        return Err(LiquidationFault::Data(format!("{accounts} accounts; at most {MAX_ACCOUNTS} together")));
+        return Err(AnalysisFault::Data(format!("{accounts} accounts; at most {MAX_ACCOUNTS} together")));
     }
     Ok(())
 }
@@ -239,15 +227,15 @@ fn base_alone(scenario: &Scenario) -> Scenario {
 }
 
 /// A case of the scenario as the base case of one of its own.
-pub(crate) fn case_alone(scenario: &Scenario, case: Option<usize>) -> Result<Scenario, LiquidationFault> {
+pub(crate) fn case_alone(scenario: &Scenario, case: Option<usize>) -> Result<Scenario, AnalysisFault> {
     let Some(stress) = case else { return Ok(base_alone(scenario)) };
     if scenario.margin.add_ons.cases() != [None, None] {
         let reason =
             "margin rules with a stressed weight or a lookback floor compare cases: look at the base case";
-        return Err(LiquidationFault::Data(reason.to_owned()));
+        return Err(AnalysisFault::Data(reason.to_owned()));
     }
     let moved = run::moved(scenario, stress + 1);
-    moved.map(|moved| base_alone(&moved)).map_err(LiquidationFault::Data)
+    moved.map(|moved| base_alone(&moved)).map_err(AnalysisFault::Data)
 }
 
 /// Health, extended to accounts without a margin.

@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use super::LiquidationFault;
 use super::revalue::{self, Move, Point};
 use crate::instrument::UnitValue;
 use crate::oracle::Attack;
+use crate::run::AnalysisFault;
 use crate::scenario::Scenario;
 
 /// Simple returns between which a liquidation price is looked for, outward from none.
@@ -65,7 +65,7 @@ pub(super) fn prices(
     account: usize,
     margin: f64,
     paths: u64,
-) -> Result<Vec<LiquidationPrice>, LiquidationFault> {
+) -> Result<Vec<LiquidationPrice>, AnalysisFault> {
     let scenario = revalue::alone(scenario, account);
     let mut found = Vec::new();
     for (asset, delta) in held(&scenario)? {
@@ -98,13 +98,14 @@ pub(super) fn surface(
     account: usize,
     margin: f64,
     paths: u64,
-) -> Result<Surface, LiquidationFault> {
+) -> Result<Surface, AnalysisFault> {
     let scenario = revalue::alone(scenario, account);
     let mut held = held(&scenario)?;
     held.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
-    let [(first, _), (second, _)] = held[..].first_chunk::<2>().copied().ok_or_else(|| {
-        LiquidationFault::Data("a surface needs an account that holds two assets".to_owned())
-    })?;
+    let [(first, _), (second, _)] = held[..]
+        .first_chunk::<2>()
+        .copied()
+        .ok_or_else(|| AnalysisFault::Data("a surface needs an account that holds two assets".to_owned()))?;
     let pair = |&a: &f64| SURFACE.iter().map(move |&b| vec![(first, a), (second, b)]);
     let moves: Vec<Move> = SURFACE.iter().flat_map(pair).collect();
     let points = revalue::after(&scenario, &[margin], &moves, paths)?;
@@ -120,12 +121,12 @@ pub(super) fn surface(
 }
 
 /// Assets that the only account holds, with its net delta in them.
-fn held(scenario: &Scenario) -> Result<Vec<(usize, f64)>, LiquidationFault> {
+fn held(scenario: &Scenario) -> Result<Vec<(usize, f64)>, AnalysisFault> {
     let mut deltas = vec![None; scenario.market.assets.len()];
     for holding in &scenario.portfolio.accounts[0].holdings {
         let instrument = &scenario.portfolio.instruments[holding.instrument as usize];
         let unit = UnitValue::new(&scenario.market, instrument)
-            .map_err(|fault| LiquidationFault::Data(format!("{}: {fault}", instrument.name)))?;
+            .map_err(|fault| AnalysisFault::Data(format!("{}: {fault}", instrument.name)))?;
         *deltas[instrument.asset].get_or_insert(0.0) += holding.quantity * unit.exposure().delta;
     }
     Ok(deltas.into_iter().enumerate().filter_map(|(asset, delta)| Some((asset, delta?))).collect())
@@ -141,7 +142,7 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    fn points(&self, moves: &[f64]) -> Result<Vec<Point>, LiquidationFault> {
+    fn points(&self, moves: &[f64]) -> Result<Vec<Point>, AnalysisFault> {
         let moves: Vec<Move> = moves.iter().map(|&relative| vec![(self.asset, relative)]).collect();
         Ok(revalue::after(self.scenario, &[self.margin], &moves, self.paths)?
             .into_iter()
@@ -150,7 +151,7 @@ impl Search<'_> {
     }
 
     /// The first root outward from no move, between two of the given moves.
-    fn nearest(&self, outward: &[f64]) -> Result<Option<LiquidationPrice>, LiquidationFault> {
+    fn nearest(&self, outward: &[f64]) -> Result<Option<LiquidationPrice>, AnalysisFault> {
         let moves: Vec<f64> = std::iter::once(0.0).chain(outward.iter().copied()).collect();
         let points = self.points(&moves)?;
         let changes = |pair: &&[Point]| (pair[0].gap() >= 0.0) != (pair[1].gap() >= 0.0);

@@ -2,13 +2,13 @@
 
 use serde::Serialize;
 
-use super::LiquidationFault;
 use super::revalue::{self, Point};
 use crate::engine::cpu::CpuEngine;
 use crate::instrument::{Kind, UnitValue};
 use crate::margin::{Line, Tails, UnitTail};
 use crate::portfolio::Account;
 use crate::risk::TailEstimate;
+use crate::run::AnalysisFault;
 use crate::run::{self, AccountCase, Margining, Silent};
 use crate::scenario::{Scenario, Selection};
 
@@ -59,7 +59,7 @@ pub(super) fn reduction(
     scenario: &Scenario,
     account: usize,
     target: f64,
-) -> Result<Option<Reduction>, LiquidationFault> {
+) -> Result<Option<Reduction>, AnalysisFault> {
     let mut scenario = revalue::alone(scenario, account);
     scenario.attribution = Selection::All;
     // Components are of net holdings, in their order.
@@ -117,7 +117,7 @@ struct State {
 }
 
 impl State {
-    fn of(scenario: &Scenario) -> Result<Self, LiquidationFault> {
+    fn of(scenario: &Scenario) -> Result<Self, AnalysisFault> {
         let mut engine = CpuEngine::new(scenario.simulation.precision);
         let mut outcome = run::run(scenario, &mut engine, &mut Silent)?;
         let base = outcome.cases.swap_remove(0);
@@ -129,10 +129,9 @@ impl State {
     }
 }
 
-fn units(scenario: &Scenario) -> Result<Vec<UnitValue>, LiquidationFault> {
+fn units(scenario: &Scenario) -> Result<Vec<UnitValue>, AnalysisFault> {
     let unit = |instrument| {
-        UnitValue::new(&scenario.market, instrument)
-            .map_err(|fault| LiquidationFault::Data(fault.to_string()))
+        UnitValue::new(&scenario.market, instrument).map_err(|fault| AnalysisFault::Data(fault.to_string()))
     };
     scenario.portfolio.instruments.iter().map(unit).collect()
 }
@@ -144,7 +143,7 @@ fn give_back(
     units: &[UnitValue],
     parts: &[f64],
     (target, restored): (f64, State),
-) -> Result<State, LiquidationFault> {
+) -> Result<State, AnalysisFault> {
     let (mut too_few, mut enough) = (0.0, 1.0);
     let mut best = (scenario.portfolio.accounts[0].clone(), restored);
     for _ in 0..MAX_HALVINGS {

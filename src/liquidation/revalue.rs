@@ -1,8 +1,8 @@
 //! Values and margins after moves of prices: full runs of the scenario on the same random words.
 
-use super::LiquidationFault;
 use crate::engine::cpu::CpuEngine;
 use crate::portfolio::Portfolio;
+use crate::run::AnalysisFault;
 use crate::run::{self, AccountCase, Case, Silent};
 use crate::scenario::{Scenario, Shock, Stress};
 
@@ -47,7 +47,7 @@ pub(super) fn after(
     margins: &[f64],
     moves: &[Move],
     paths: u64,
-) -> Result<Vec<Vec<Point>>, LiquidationFault> {
+) -> Result<Vec<Vec<Point>>, AnalysisFault> {
     let mut scenario = scenario.clone();
     scenario.simulation.paths = paths;
     scenario.simulation.tolerance = None;
@@ -76,12 +76,12 @@ pub(super) fn after(
 }
 
 /// Every account of a case, or why one has no figures.
-pub(crate) fn accounts(case: &Case) -> Result<Vec<AccountCase>, LiquidationFault> {
+pub(crate) fn accounts(case: &Case) -> Result<Vec<AccountCase>, AnalysisFault> {
     if let Some(failed) = case.failed.first() {
         let reason = format!("{}: account {}: {}", case.name, failed.account, failed.reason);
-        return Err(LiquidationFault::Data(reason));
+        return Err(AnalysisFault::Data(reason));
     }
-    case.accounts.clone().map_err(|reason| LiquidationFault::Data(format!("{}: {reason}", case.name)))
+    case.accounts.clone().map_err(|reason| AnalysisFault::Data(format!("{}: {reason}", case.name)))
 }
 
 /// The scenario with one of its accounts alone.

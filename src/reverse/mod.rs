@@ -25,11 +25,11 @@ use serde::Serialize;
 use self::book::{Book, Holder, Relief, Walk};
 use self::moves::Coordinates;
 use self::search::{Found, Search};
+use crate::engine::FACTORS;
 use crate::engine::cpu::CpuEngine;
-use crate::engine::{EngineFault, FACTORS};
 use crate::instrument::Instrument;
-use crate::liquidation::{self, LiquidationFault};
-use crate::run::{self, AccountCase, Silent};
+use crate::liquidation;
+use crate::run::{self, AccountCase, AnalysisFault, Silent};
 use crate::scenario::Scenario;
 
 /// Patterns of jumps that are named.
@@ -67,26 +67,6 @@ pub enum Until {
     Worth(f64),
     /// Its equity is today's maintenance margin.
     Maintenance,
-}
-
-/// Why nothing can be said.
-#[derive(Debug, thiserror::Error)]
-pub enum ReverseFault {
-    /// The inputs do not allow it.
-    #[error("{0}")]
-    Data(String),
-    /// The engine.
-    #[error("{0}")]
-    Engine(#[from] EngineFault),
-}
-
-impl From<LiquidationFault> for ReverseFault {
-    fn from(fault: LiquidationFault) -> Self {
-        match fault {
-            LiquidationFault::Data(reason) => Self::Data(reason),
-            LiquidationFault::Engine(fault) => Self::Engine(fault),
-        }
-    }
 }
 
 /// Everything that was found. Money in the reporting currency.
@@ -206,7 +186,7 @@ pub fn analyse(
     scenario: &Scenario,
     options: &Options,
     stage: &mut dyn FnMut(&str),
-) -> Result<Analysis, ReverseFault> {
+) -> Result<Analysis, AnalysisFault> {
     let mut base = liquidation::case_alone(scenario, options.case)?;
     base.simulation.paths = base.simulation.paths.min(options.paths);
     base.simulation.tolerance = None;
@@ -287,8 +267,8 @@ fn of(
     options: &Options,
     account: Option<String>,
     holder: &Holder,
-) -> Result<Reverse, ReverseFault> {
-    let book = Book::new(scenario, holder, &[], Relief::default()).map_err(ReverseFault::Data)?;
+) -> Result<Reverse, AnalysisFault> {
+    let book = Book::new(scenario, holder, &[], Relief::default()).map_err(AnalysisFault::Data)?;
     let looked = look(scenario, &book, holder, options.paths, true)?;
     let moved = |factors: &[[f64; FACTORS]]| asset_moves(scenario, holder, factors);
     let last = |z: &DVector<f64>| {
@@ -355,10 +335,10 @@ fn again(
     options: &Options,
     holder: &Holder,
     (units, relief): (&[Instrument], Relief),
-) -> Result<Again, ReverseFault> {
+) -> Result<Again, AnalysisFault> {
     let mut scenario = scenario.clone();
     scenario.simulation.seed = scenario.simulation.seed.wrapping_add(1);
-    let book = Book::new(&scenario, holder, units, relief).map_err(ReverseFault::Data)?;
+    let book = Book::new(&scenario, holder, units, relief).map_err(AnalysisFault::Data)?;
     let looked = look(&scenario, &book, holder, options.paths, false)?;
     Ok(Again {
         probability: looked.probability,
@@ -374,10 +354,10 @@ fn look(
     holder: &Holder,
     paths: u64,
     is_sampled: bool,
-) -> Result<Looked, ReverseFault> {
+) -> Result<Looked, AnalysisFault> {
     let market = &scenario.market;
-    let coordinates = Coordinates::new(&book.job, market).map_err(ReverseFault::Data)?;
-    let (law, covered) = moves::law(&book.job, market, &coordinates).map_err(ReverseFault::Data)?;
+    let coordinates = Coordinates::new(&book.job, market).map_err(AnalysisFault::Data)?;
+    let (law, covered) = moves::law(&book.job, market, &coordinates).map_err(AnalysisFault::Data)?;
     let walk = book.walk(paths, &coordinates, Some(&|z| law.mahalanobis(z)));
     let mut probability = Probability::simulated(walk.failures, paths);
     let gap = |moves: &[DVector<f64>]| book.gaps(&coordinates, moves);

@@ -2,12 +2,13 @@
 
 use serde::Serialize;
 
+use super::Again;
 use super::book::{Book, Holder, Relief, Walk};
 use super::moves::Coordinates;
 use super::search::Found;
-use super::{Again, ReverseFault};
 use crate::instrument::{self, Instrument, Kind, UnitExposure, UnitValue};
 use crate::market::Market;
+use crate::run::AnalysisFault;
 use crate::scenario::Scenario;
 
 /// Instruments that are tried on all paths: those that gain most at the move for what they cost.
@@ -83,8 +84,8 @@ pub(super) struct Before<'a> {
 pub(super) fn remedy(
     before: &Before<'_>,
     named: &[String],
-    again: &dyn Fn(&[Instrument], Relief) -> Result<Again, ReverseFault>,
-) -> Result<Remedy, ReverseFault> {
+    again: &dyn Fn(&[Instrument], Relief) -> Result<Again, AnalysisFault>,
+) -> Result<Remedy, AnalysisFault> {
     let paths = before.walk.gaps.len() as u64;
     let allowed = (before.target * paths as f64).floor() as u64;
     let deposit = deposit(&before.walk.gaps, allowed);
@@ -142,7 +143,7 @@ fn unit_cost(market: &Market, unit: &UnitExposure, is: CostIs) -> f64 {
 
 /// Instruments by name, or those of the portfolio and the perpetuals of the assets that the holder
 /// depends on; the ones that gain most at the move for their cost.
-fn candidates(before: &Before<'_>, named: &[String]) -> Result<Vec<Candidate>, ReverseFault> {
+fn candidates(before: &Before<'_>, named: &[String]) -> Result<Vec<Candidate>, AnalysisFault> {
     let market = &before.scenario.market;
     let parse = |name: &str| instrument::parse(name, |asset| market.asset_index(asset));
     let mut instruments = Vec::new();
@@ -184,12 +185,12 @@ fn candidates(before: &Before<'_>, named: &[String]) -> Result<Vec<Candidate>, R
         }
     }
     if !faults.is_empty() {
-        return Err(ReverseFault::Data(format!("--hedge {}", faults.join("; --hedge "))));
+        return Err(AnalysisFault::Data(format!("--hedge {}", faults.join("; --hedge "))));
     }
     strongest(before, candidates)
 }
 
-fn strongest(before: &Before<'_>, candidates: Vec<Candidate>) -> Result<Vec<Candidate>, ReverseFault> {
+fn strongest(before: &Before<'_>, candidates: Vec<Candidate>) -> Result<Vec<Candidate>, AnalysisFault> {
     let instruments: Vec<Instrument> = candidates.iter().map(|c| c.instrument.clone()).collect();
     let book = book(before, &instruments)?;
     let profits = book.unit_profits(before.coordinates, &before.found.z);
@@ -204,8 +205,8 @@ fn strongest(before: &Before<'_>, candidates: Vec<Candidate>) -> Result<Vec<Cand
     Ok(scored.into_iter().map(|(candidate, _)| candidate).collect())
 }
 
-fn book(before: &Before<'_>, instruments: &[Instrument]) -> Result<Book, ReverseFault> {
-    Book::new(before.scenario, before.holder, instruments, Relief::default()).map_err(ReverseFault::Data)
+fn book(before: &Before<'_>, instruments: &[Instrument]) -> Result<Book, AnalysisFault> {
+    Book::new(before.scenario, before.holder, instruments, Relief::default()).map_err(AnalysisFault::Data)
 }
 
 /// The instrument and quantity that reach the target at the least cost.
@@ -214,7 +215,7 @@ fn cheapest(
     candidates: &[Candidate],
     allowed: u64,
     is: CostIs,
-) -> Result<Option<(Candidate, f64)>, ReverseFault> {
+) -> Result<Option<(Candidate, f64)>, AnalysisFault> {
     let instruments: Vec<Instrument> = candidates.iter().map(|c| c.instrument.clone()).collect();
     let walk = book(before, &instruments)?.walk(before.walk.gaps.len() as u64, before.coordinates, None);
     let mut best: Option<(f64, Candidate, f64)> = None;

@@ -1,48 +1,13 @@
 //! Known parameters are found again in simulated returns, within three standard errors.
 
-use rand::RngExt;
 use shortfall::calibrate::Parameter;
+use shortfall::calibrate::draws::Draws;
 use shortfall::calibrate::garch::{Form, Garch, Innovations, Start};
 use shortfall::calibrate::laws::{Kind, LawFit, Sample};
-use shortfall::closed_form::special::{normal_upper_quantile, student_upper_quantile};
-use shortfall::numeric::PhiloxRng;
 
 const STEPS: usize = 4000;
 /// Standard errors allowed; one seed is one draw, so a right estimator exceeds them once in four hundred.
 const ALLOWED: f64 = 3.0;
-
-struct Draws(PhiloxRng);
-
-impl Draws {
-    fn new(seed: u64) -> Self {
-        Self(PhiloxRng::new(seed, 0))
-    }
-
-    fn uniform(&mut self) -> f64 {
-        self.0.random::<f64>().max(1e-15)
-    }
-
-    fn normal(&mut self) -> f64 {
-        normal_upper_quantile(self.uniform())
-    }
-
-    /// Of unit variance.
-    fn student(&mut self, nu: f64) -> f64 {
-        student_upper_quantile(self.uniform(), nu) * ((nu - 2.0) / nu).sqrt()
-    }
-
-    /// Jumps of a step, whose number is Poisson.
-    fn jumps(&mut self, intensity: f64, mut size: impl FnMut(&mut Self) -> f64) -> f64 {
-        let (mut left, mut sum) = ((-intensity).exp(), 0.0);
-        loop {
-            left /= self.uniform();
-            if left >= 1.0 {
-                return sum;
-            }
-            sum += size(self);
-        }
-    }
-}
 
 fn assert_recovered(found: &[Parameter], truth: &[(&str, f64)]) {
     for (name, value) in truth {

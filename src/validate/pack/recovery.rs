@@ -2,17 +2,15 @@
 
 use std::path::Path;
 
-use rand::RngExt;
-
 use super::{Block, number, reference, table, worse};
 use crate::calibrate::chain::{Chain, Quote};
+use crate::calibrate::draws::Draws;
 use crate::calibrate::garch::{Form, Garch, Innovations, Start};
 use crate::calibrate::laws::{Kind, Sample};
 use crate::calibrate::{Parameter, chain_model};
 use crate::closed_form::black::black_forward;
-use crate::closed_form::special::{bisect, normal_upper_quantile, student_upper_quantile};
+use crate::closed_form::special::bisect;
 use crate::closed_form::{BatesLaw, BatesModel, HestonModel, OptionKind};
-use crate::numeric::PhiloxRng;
 use crate::table::Table;
 use crate::units::DAYS_PER_YEAR;
 use crate::validate::Check;
@@ -171,39 +169,6 @@ fn of_chain(model: &'static str, name: &str, truth: BatesModel, seed: u64) -> Re
         ]);
     }
     Ok(Recovered { model, truths, found })
-}
-
-struct Draws(PhiloxRng);
-
-impl Draws {
-    fn new(seed: u64) -> Self {
-        Self(PhiloxRng::new(seed, 0))
-    }
-
-    fn uniform(&mut self) -> f64 {
-        self.0.random::<f64>().max(1e-15)
-    }
-
-    fn normal(&mut self) -> f64 {
-        normal_upper_quantile(self.uniform())
-    }
-
-    /// Of unit variance.
-    fn student(&mut self, nu: f64) -> f64 {
-        student_upper_quantile(self.uniform(), nu) * ((nu - 2.0) / nu).sqrt()
-    }
-
-    /// Jumps of a step, whose number is Poisson.
-    fn jumps(&mut self, intensity: f64, mut size: impl FnMut(&mut Self) -> f64) -> f64 {
-        let (mut left, mut sum) = ((-intensity).exp(), 0.0);
-        loop {
-            left /= self.uniform();
-            if left >= 1.0 {
-                return sum;
-            }
-            sum += size(self);
-        }
-    }
 }
 
 fn of_garch(
