@@ -37,8 +37,9 @@ impl<S: Float> Lines<S> {
     /// So many zeros.
     pub fn new(len: usize) -> Self {
         let spare = LINE / size_of::<S>();
-        let memory = vec![S::default(); len + spare];
+        let mut memory = vec![S::default(); len + spare];
         let first = memory.as_ptr().align_offset(LINE).min(spare);
+        memory.truncate(first + len);
         Self { memory, first }
     }
 }
@@ -54,5 +55,20 @@ impl<S> Deref for Lines<S> {
 impl<S> DerefMut for Lines<S> {
     fn deref_mut(&mut self) -> &mut [S] {
         &mut self.memory[self.first..]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_start_where_the_cache_has_them() {
+        for len in [0, 1, 63, 64, 65, 1 << 16] {
+            let lines = Lines::<f32>::new(len);
+            assert_eq!((lines.len(), lines.as_ptr() as usize % LINE), (len, 0));
+            let lines = Lines::<f64>::new(len);
+            assert_eq!((lines.len(), lines.as_ptr() as usize % LINE), (len, 0));
+        }
     }
 }
