@@ -47,7 +47,7 @@ const CRATE_ROOMS: &[(&str, &[&str])] = &[
     ("argmin", &["calibrate"]),
     ("nalgebra", &["calibrate", "market", "reverse"]),
     ("num_complex", &["closed_form"]),
-    ("pulp", &["engine/cpu"]),
+    ("pulp", &["engine/cpu", "backtest/moves.rs"]),
     ("rayon", &["engine/cpu", "calibrate", "backtest", "plan.rs", "service/pools.rs"]),
     ("statrs", &["engine/mixing.rs", "closed_form", "calibrate", "backtest"]),
     ("smartcore", &["backtest/volatility/boosted.rs"]),
