@@ -48,7 +48,7 @@ const CRATE_ROOMS: &[(&str, &[&str])] = &[
     ("rmpfit", &["calibrate/least_squares.rs"]),
     ("nalgebra", &["calibrate", "market", "reverse"]),
     ("num_complex", &["closed_form"]),
-    ("pulp", &["engine/cpu"]),
+    ("pulp", &["engine/cpu", "backtest/moves.rs"]),
     ("rayon", &["engine/cpu", "calibrate", "backtest", "plan.rs", "service/pools.rs"]),
     ("statrs", &["engine/mixing.rs", "closed_form", "calibrate", "backtest"]),
     ("smartcore", &["backtest/volatility/boosted.rs"]),
