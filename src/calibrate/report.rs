@@ -82,7 +82,13 @@ fn shared(text: &mut String, calibration: &Calibration) {
     }
     if let Some(common) = &calibration.common_jumps {
         let size = [common.intensity_annual.clone(), common.mean.clone(), common.sd.clone()];
-        let _ = writeln!(text, "\ncommon jumps: {} {}; a year: {}", common.days, calibration.steps(), parameters(&size));
+        let _ = writeln!(
+            text,
+            "\ncommon jumps: {} {}; a year: {}",
+            common.days,
+            calibration.steps(),
+            parameters(&size)
+        );
         let loadings = calibration.assets.iter().zip(&common.loadings);
         let each = loadings.map(|(fit, loading)| match loading {
             Some(p) => format!("{} {}", fit.asset, value(p)),

@@ -59,7 +59,9 @@ fn hours_are_annualised_as_hours_and_a_gap_is_no_return() {
     let alone = calibrate(&["AAA.csv"], folder.path());
     assert_eq!((&alone["steps_per_year"], &alone["step_seconds"]), (&8760.0.into(), &3600.into()));
     assert_eq!(alone["assets"][0]["returns"], HOURS - 1 - 6);
-    for note in ["1 gaps on all series, the first from 2024-03-24T07:00:00Z", "1 equal rows were counted once"] {
+    for note in
+        ["1 gaps on all series, the first from 2024-03-24T07:00:00Z", "1 equal rows were counted once"]
+    {
         assert!(notes(&alone).contains(note), "{note} in {}", notes(&alone));
     }
     // 4,000 returns know it to 1.1 %, and a forecast of GARCH varies by some of that; days instead of hours
@@ -104,11 +106,13 @@ fn hours_of_an_exchange_have_their_own_year() {
     assert!(history.has_weekends_off && history.step_seconds == 3_600);
     let returns = history.log_returns(0);
     assert_eq!(returns.iter().filter(|r| r.is_finite()).count(), rows.len() - 1);
-    assert!((history.steps_per_year() / (7.0 * 261.0) - 1.0).abs() < 0.01, "{}", history.steps_per_year());
-    // Nights and weekends are in it: the whole year's variance, known from 830 returns to 2.5 %.
+    // Within the three days of 167 by which the ends are out of step with the weeks.
+    assert!((history.steps_per_year() / (7.0 * 261.0) - 1.0).abs() < 0.02, "{}", history.steps_per_year());
+    // Nights and weekends are in it: the whole year's variance. A weekend has as much of it as 66 hours, so that the
+    // returns of 24 weeks know it as 118 equal ones would, to 6.5 %; all hours of a year would double it.
     let squares: f64 = returns.iter().filter(|r| r.is_finite()).map(|r| r * r).sum();
     let annual = (squares / (rows.len() - 1) as f64 * history.steps_per_year()).sqrt();
-    assert!((annual / VOLATILITY - 1.0).abs() < 0.1, "{annual}");
+    assert!((annual / VOLATILITY - 1.0).abs() < 3.0 * 0.065, "{annual}");
 }
 
 #[test]

@@ -112,12 +112,7 @@ pub fn fit_all(chain: &Chain, market: &Market, monitor: &mut dyn FnMut(&str)) ->
     market.assets.iter().filter_map(fit).collect()
 }
 
-fn fit(
-    chain: &Chain,
-    asset: &Asset,
-    as_of: Timestamp,
-    monitor: &mut dyn FnMut(&str),
-) -> Option<ChainFit> {
+fn fit(chain: &Chain, asset: &Asset, as_of: Timestamp, monitor: &mut dyn FnMut(&str)) -> Option<ChainFit> {
     let slices = slices(chain, asset, as_of);
     let quotes = slices.iter().map(|slice| slice.points.len()).sum();
     if quotes < LEAST_QUOTES || slices.is_empty() {
