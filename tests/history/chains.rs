@@ -54,6 +54,7 @@ fn parameter(model: &Value, name: &str) -> (f64, f64) {
     (found["estimate"].as_f64().unwrap(), found["standard_error"].as_f64().unwrap_or(f64::NAN))
 }
 
+/// Of the seeds 101 to 130 the distances in standard errors have a root mean square from 0.91 to 1.08, by parameter.
 #[test]
 fn a_chain_of_three_hundred_quotes_gives_its_parameters_back() {
     let heston = HestonModel {
@@ -65,8 +66,7 @@ fn a_chain_of_three_hundred_quotes_gives_its_parameters_back() {
     };
     let truth = BatesModel { heston, intensity: 1.5, mean_log_jump: -0.12, sd_log_jump: 0.12 };
     let market = market::read(&root().join("scenarios/market/2026-02-04/market.yaml")).unwrap();
-    let (mut chain, mut draws) =
-        (Chain::default(), Draws::new(std::env::var("SEED").map_or(41, |s| s.parse().unwrap())));
+    let (mut chain, mut draws) = (Chain::default(), Draws::new(101));
     for days in [8, 15, 22, 50, 78, 141, 232, 323] {
         let expiry = market.as_of + SignedDuration::from_hours(24 * days);
         let years = days as f64 / 365.0;
@@ -97,7 +97,6 @@ fn a_chain_of_three_hundred_quotes_gives_its_parameters_back() {
         ("jump_sd", truth.sd_log_jump),
     ] {
         let (found, error) = parameter(bates, name);
-        eprintln!("Z {name} {:.2}", (found - value) / error);
         assert!((found - value).abs() <= 3.0 * error, "{name}: {found} ± {error}, drawn with {value}");
         assert!(error < 0.5 * value.abs(), "{name}: {found} ± {error} says nothing of {value}");
     }
