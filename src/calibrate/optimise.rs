@@ -8,9 +8,9 @@ use serde::Serialize;
 /// Cost of a point outside the parameters' range: finite, so that a simplex can shrink away from it.
 pub const OUTSIDE: f64 = 1e100;
 const ITERATIONS: u64 = 2_000;
-/// The best vertices agree in the log-likelihood to this.
+/// The best vertices agree in the log-likelihood to this, or to its rounding where it is large.
 const TOLERANCE: f64 = 1e-12;
-/// A restart that gains less ends the search.
+/// A restart that gains less, or less than sixteen roundings, ends the search.
 const GAIN: f64 = 1e-9;
 const RESTARTS: usize = 12;
 /// Step of the second differences, as a part of a parameter's scale. Its square times the curvature
@@ -95,7 +95,7 @@ pub fn minimise(cost: &dyn Fn(&[f64]) -> f64, start: &[f64], steps: &[f64]) -> M
         if found.value < best.value {
             best = Minimum { has_converged: false, ..found };
         }
-        if restart > 0 && !(gain > GAIN) {
+        if restart > 0 && !(gain > GAIN.max(16.0 * f64::EPSILON * best.value.abs())) {
             best.has_converged = best.value < OUTSIDE;
             break;
         }
@@ -110,7 +110,9 @@ fn search(cost: &dyn Fn(&[f64]) -> f64, start: &[f64], steps: &[f64], scale: f64
         vertex[i] += scale * step;
         simplex.push(vertex);
     }
-    let solver = NelderMead::new(simplex).with_sd_tolerance(TOLERANCE).expect("a tolerance above zero");
+    let rounding = f64::EPSILON * cost(start).abs();
+    let tolerance = if rounding < 1.0 { TOLERANCE.max(rounding) } else { TOLERANCE };
+    let solver = NelderMead::new(simplex).with_sd_tolerance(tolerance).expect("a tolerance above zero");
     let run = Executor::new(Problem(cost), solver)
         .configure(|state| state.max_iters(ITERATIONS))
         .timer(false)

@@ -45,6 +45,7 @@ const CRATE_ROOMS: &[(&str, &[&str])] = &[
     ("bytemuck", &["engine/gpu"]),
     ("serde_yaml", &["yaml.rs"]),
     ("argmin", &["calibrate"]),
+    ("rmpfit", &["calibrate/least_squares.rs"]),
     ("nalgebra", &["calibrate", "market", "reverse"]),
     ("num_complex", &["closed_form"]),
     ("pulp", &["engine/cpu", "backtest/moves.rs"]),
