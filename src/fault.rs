@@ -21,6 +21,20 @@ pub struct Fault {
     pub expected: String,
 }
 
+impl Fault {
+    /// A fault of a whole file rather than of a place in it.
+    pub fn of_file(file: impl fmt::Display, found: impl Into<String>, expected: impl Into<String>) -> Self {
+        Self {
+            file: file.to_string(),
+            line: 0,
+            column: 0,
+            field: String::new(),
+            found: found.into(),
+            expected: expected.into(),
+        }
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.file)?;

@@ -79,6 +79,39 @@ pub enum Style {
     Line,
     /// A dot each.
     Points,
+    /// A small ring each, in the colour of the text: around dots of other series.
+    Rings,
+    /// A large ring each, likewise.
+    Targets,
+    /// A cross each, in the colour of the text.
+    Crosses,
+}
+
+impl Style {
+    /// Whether it is drawn in the colour of the text, which is no series' own.
+    fn is_ink(self) -> bool {
+        matches!(self, Self::Rings | Self::Targets | Self::Crosses)
+    }
+}
+
+/// One of several charts of lines and dots, one below another.
+#[derive(Clone, Debug)]
+pub struct Panel<'a> {
+    /// Its axes.
+    pub axes: Axes<'a>,
+    /// What it shows.
+    pub series: Vec<Series<'a>>,
+    /// Where its legend stands.
+    pub legend: Corner,
+}
+
+/// Where a legend stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Corner {
+    /// Over what is at the top right.
+    UpperRight,
+    /// Over what is at the bottom right.
+    LowerRight,
 }
 
 /// A vertical line with a name, such as the VaR of a distribution.
@@ -114,25 +147,56 @@ pub struct Bar<'a> {
 
 /// Lines and dots.
 pub fn xy(axes: &Axes<'_>, series: &[Series<'_>], marks: &[Mark<'_>]) -> String {
+    svg(HEIGHT, |area| draw_xy(area, axes, series, marks, Corner::UpperRight))
+}
+
+/// Several charts of lines and dots, one below another.
+pub fn panels(panels: &[Panel<'_>]) -> String {
+    let rows = panels.len().max(1);
+    svg(HEIGHT * rows as u32, |area| {
+        let parts = area.split_evenly((rows, 1));
+        parts
+            .iter()
+            .zip(panels)
+            .try_for_each(|(area, panel)| draw_xy(area, &panel.axes, &panel.series, &[], panel.legend))
+    })
+}
+
+fn draw_xy(
+    area: &Area<'_>,
+    axes: &Axes<'_>,
+    series: &[Series<'_>],
+    marks: &[Mark<'_>],
+    legend: Corner,
+) -> Drawn {
     let points = || series.iter().flat_map(|s| s.points.iter().copied());
     let x = Span::of(axes.x.scale, points().map(|p| p.0).chain(marks.iter().map(|m| m.at)));
     let y = Span::of(axes.y.scale, points().map(|p| p.1));
-    svg(HEIGHT, |area| {
-        let mut chart = frame(area, axes, x, y)?;
-        for (index, series) in series.iter().enumerate() {
-            let colour = COLOURS[index % COLOURS.len()];
-            let shown = series.points.iter().map(|p| (x.place(p.0), y.place(p.1)));
-            let shown = shown.filter(|p| p.0.is_finite() && p.1.is_finite());
-            let drawn = match series.style {
-                Style::Line => chart.draw_series(LineSeries::new(shown, colour.stroke_width(2)))?,
-                Style::Points => chart.draw_series(shown.map(|p| Circle::new(p, 2, colour.filled())))?,
-            };
-            if !series.name.is_empty() {
-                drawn.label(series.name).legend(move |(x, y)| swatch(x, y, colour));
-            }
+    let mut chart = frame(area, axes, x, y)?;
+    for (index, series) in series.iter().enumerate() {
+        let colour = if series.style.is_ink() { INK } else { COLOURS[index % COLOURS.len()] };
+        let thick = colour.stroke_width(2);
+        let shown = series.points.iter().map(|p| (x.place(p.0), y.place(p.1)));
+        let shown = shown.filter(|p| p.0.is_finite() && p.1.is_finite());
+        let drawn = match series.style {
+            Style::Line => chart.draw_series(LineSeries::new(shown, thick))?,
+            Style::Points => chart.draw_series(shown.map(|p| Circle::new(p, 2, colour.filled())))?,
+            Style::Rings => chart.draw_series(shown.map(|p| Circle::new(p, 4, colour.stroke_width(1))))?,
+            Style::Targets => chart.draw_series(shown.map(|p| Circle::new(p, 9, thick)))?,
+            Style::Crosses => chart.draw_series(shown.map(|p| Cross::new(p, 7, thick)))?,
+        };
+        if series.name.is_empty() {
+            continue;
         }
-        finish(&mut chart, marks, x, y)
-    })
+        let style = series.style;
+        drawn.label(series.name).legend(move |(x, y)| match style {
+            Style::Line | Style::Points => swatch(x, y, colour).into_dyn(),
+            Style::Rings => Circle::new((x + 8, y), 4, colour.stroke_width(1)).into_dyn(),
+            Style::Targets => Circle::new((x + 8, y), 7, thick).into_dyn(),
+            Style::Crosses => Cross::new((x + 8, y), 6, thick).into_dyn(),
+        });
+    }
+    finish(&mut chart, marks, x, y, legend)
 }
 
 /// Columns, such as a distribution of losses.
@@ -152,7 +216,7 @@ pub fn histogram(axes: &Axes<'_>, columns: &[Column], marks: &[Mark<'_>]) -> Str
         chart.draw_series(shown.map(|(low, high, top)| {
             Rectangle::new([(low, ground), (high, top)], COLOURS[0].mix(0.6).filled())
         }))?;
-        finish(&mut chart, marks, x, y)
+        finish(&mut chart, marks, x, y, Corner::UpperRight)
     })
 }
 
@@ -259,7 +323,13 @@ fn frame<'a, 'b>(
 }
 
 /// Marks and legend.
-fn finish<'a, 'b: 'a>(chart: &mut Chart<'a, 'b>, marks: &[Mark<'_>], x: Span, y: Span) -> Drawn {
+fn finish<'a, 'b: 'a>(
+    chart: &mut Chart<'a, 'b>,
+    marks: &[Mark<'_>],
+    x: Span,
+    y: Span,
+    legend: Corner,
+) -> Drawn {
     for (index, mark) in marks.iter().enumerate().filter(|(_, mark)| x.place(mark.at).is_finite()) {
         let colour = COLOURS[(index + 1) % COLOURS.len()];
         let line = vec![(x.place(mark.at), y.low), (x.place(mark.at), y.high)];
@@ -269,7 +339,10 @@ fn finish<'a, 'b: 'a>(chart: &mut Chart<'a, 'b>, marks: &[Mark<'_>], x: Span, y:
     }
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
+        .position(match legend {
+            Corner::UpperRight => SeriesLabelPosition::UpperRight,
+            Corner::LowerRight => SeriesLabelPosition::LowerRight,
+        })
         .label_font((FONT, FONT_SIZE, &INK))
         .border_style(TRANSPARENT)
         .draw()?;
@@ -378,6 +451,24 @@ mod tests {
         for part in ["<svg", "losses", "loss, USD", "margin", "VaR 0.5", "currentColor", "</svg>"] {
             assert!(text.contains(part), "{part} in {text}");
         }
+    }
+
+    #[test]
+    fn panels_stand_below_one_another() {
+        let panel = |name| Panel {
+            axes: axes(Scale::Linear),
+            series: vec![
+                Series { name, style: Style::Points, points: vec![(0.0, 1.0), (1.0, 3.0)] },
+                Series { name: "chosen", style: Style::Targets, points: vec![(1.0, 3.0)] },
+                Series { name: "since", style: Style::Crosses, points: vec![(0.5, 2.0)] },
+            ],
+            legend: Corner::LowerRight,
+        };
+        let text = panels(&[panel("one"), panel("two")]);
+        for part in ["one", "two", "chosen", "since", "height=\"840\""] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        assert!(panels(&[]).contains("</svg>"));
     }
 
     #[test]

@@ -69,16 +69,7 @@ impl Table {
     /// Reads a file by its ending: `.csv`, `.json` or `.parquet`.
     pub fn read(path: &Path) -> Result<Self, Faults> {
         let file = path.display().to_string();
-        let failed = |found: String, expected: &str| {
-            Faults::from(Fault {
-                file: file.clone(),
-                line: 0,
-                column: 0,
-                field: String::new(),
-                found,
-                expected: expected.to_owned(),
-            })
-        };
+        let failed = |found: String, expected: &str| Faults::from(Fault::of_file(&file, found, expected));
         let size = std::fs::metadata(path)
             .map_err(|error| {
                 failed(error.to_string(), "a readable file; paths are relative to the file that names them")
@@ -205,16 +196,8 @@ impl Table {
     }
 
     fn from_parquet(file: &str, path: &Path) -> Result<Self, Faults> {
-        let fault = |found: String| {
-            Faults::from(Fault {
-                file: file.to_owned(),
-                line: 0,
-                column: 0,
-                field: String::new(),
-                found,
-                expected: "a Parquet table of plain columns".to_owned(),
-            })
-        };
+        let fault =
+            |found: String| Faults::from(Fault::of_file(file, found, "a Parquet table of plain columns"));
         // The Parquet reader panics on some damaged files; a panic is one more kind of bad input.
         let read = || -> Result<Self, String> {
             let reader = SerializedFileReader::new(File::open(path).map_err(|e| e.to_string())?)

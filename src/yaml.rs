@@ -46,14 +46,8 @@ pub fn read_file<T>(
     read: impl FnOnce(&Mapping<'_>, &Path) -> Option<T>,
 ) -> Result<T, Faults> {
     let file = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| Fault {
-        file: file.clone(),
-        line: 0,
-        column: 0,
-        field: String::new(),
-        found: error.to_string(),
-        expected: expected.to_owned(),
-    })?;
+    let text =
+        std::fs::read_to_string(path).map_err(|error| Fault::of_file(&file, error.to_string(), expected))?;
     let node = parse(&file, &text)?;
     let document = Document::new(&file);
     let folder = path.parent().unwrap_or(Path::new("."));

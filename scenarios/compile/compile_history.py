@@ -36,6 +36,8 @@ def main():
     write(args.out / "sp500_daily.csv", ["date", "SPX"], sp500(args.data))
     write(args.out / "implied_levels.csv", ["time", "asset", "spot", "volatility"], levels(args.data))
     write(args.out / "marks_2026-02.csv", ["instrument", "mark_0", "mark_1", "mark_2"], marks(args.data))
+    write(args.out / "chain_2026-02-04.csv", ["asset", "expiry", "strike", "forward", "bid_volatility", "ask_volatility", "spot"],
+          quotes(args.data))
     sys.exit(check(args.out))
 
 
@@ -151,6 +153,22 @@ def marks(data):
                 value = expired(name, expiries[name.split("-")[1]], hourly, at) * index[at][coin]
             values.append(rounded(value, 6) if value else "0")
         yield [name, *values]
+
+
+def quotes(data):
+    """Implied volatilities of the options out of the money that have a bid and an ask in the first of the snapshots, rounded
+    to a hundredth of a point; the forward is the median of its expiry's rows, the spot that of the coin's index."""
+    chain = [row for row in rows(data / f"deribit_chains/chain_{MARK_SNAPSHOTS[0]}.csv.gz") if row["ccy"] in ("BTC", "ETH")]
+    key = lambda row: (row["ccy"], row["expiry_utc"])
+    forwards = {slice_: median(float(row["forward"]) for row in chain if key(row) == slice_) for slice_ in {key(row) for row in chain}}
+    spots = {coin: median(float(row["index"]) for row in chain if row["ccy"] == coin) for coin in ("BTC", "ETH")}
+    for row in sorted(chain, key=lambda row: (*key(row), float(row["strike"]))):
+        strike, forward = float(row["strike"]), forwards[key(row)]
+        is_call = row["cp"] == "C"
+        if row["bid_iv_calc"] and row["ask_iv_calc"] and is_call == (strike >= forward):
+            expiry = row["expiry_utc"].replace(" ", "T") + ":00Z"
+            volatilities = (f"{float(row[side]):.4f}" for side in ("bid_iv_calc", "ask_iv_calc"))
+            yield [row["ccy"], expiry, f"{strike:g}", rounded(forward, 7), *volatilities, rounded(spots[row["ccy"]], 7)]
 
 
 def expired(name, expiry, hourly, at):

@@ -106,11 +106,17 @@ impl OptionLeg {
         self.days / DAYS_PER_YEAR
     }
 
-    fn loss(&self, Move { log_return, mark, variance_after }: Move) -> f64 {
+    /// Its part of [`Book::loss`].
+    pub(super) fn loss(&self, Move { log_return, mark, variance_after }: Move) -> f64 {
         let rest = (self.tenor() - mark.years()).max(0.0);
-        let before = self.value(1.0, mark.variance * mark.steps_per_year * self.tenor());
+        let before = self.value_before(mark);
         let after = self.value(log_return.exp(), variance_after * mark.steps_per_year * rest);
         -self.quantity * (after - before)
+    }
+
+    /// What one is worth before a horizon.
+    pub(super) fn value_before(&self, mark: Mark) -> f64 {
+        self.value(1.0, mark.variance * mark.steps_per_year * self.tenor())
     }
 
     /// Black-Scholes without rates; the strike is `moneyness`.

@@ -98,6 +98,19 @@ pub struct Crisis {
     pub to: Date,
 }
 
+impl Backtest {
+    /// The same with what was known when a day began and no more; `None` with fewer than two prices before it.
+    #[must_use]
+    pub fn known_on(mut self, date: Date) -> Option<Self> {
+        let history = &mut self.history;
+        let known = history.times.partition_point(|time| history::day(*time) < date);
+        history.times.truncate(known);
+        let variances = self.variances.iter_mut().flatten();
+        history.prices.iter_mut().chain(variances).for_each(|values| values.truncate(known));
+        (known >= 2).then_some(self)
+    }
+}
+
 /// Reads and checks a file and the histories that it names.
 pub fn read(path: &Path) -> Result<Backtest, Faults> {
     let expected = "a readable backtest file, such as scenarios/backtest.yaml";

@@ -7,6 +7,7 @@ pub mod config;
 mod forecast;
 pub mod model;
 pub mod monte_carlo;
+mod moves;
 pub mod past;
 pub mod predict;
 pub mod report;
@@ -19,10 +20,14 @@ pub mod walk;
 
 pub use config::{Backtest, read};
 
+use rayon::prelude::*;
 use serde::Serialize;
 
 use self::summary::{CrisisLine, Summary};
 use self::walk::Track;
+
+/// Hears what is being done, and what part of all is done, from 0 to 1.
+pub type Monitor<'a> = dyn FnMut(&str, f64) + 'a;
 
 /// Everything that a backtest found.
 #[derive(Clone, Debug, Serialize)]
@@ -48,11 +53,11 @@ pub struct Outcome {
     pub tracks: Vec<Track>,
 }
 
-/// Runs a backtest. `monitor` hears what is being done.
-pub fn run(backtest: &Backtest, monitor: &mut dyn FnMut(&str)) -> Outcome {
+/// Runs a backtest.
+pub fn run(backtest: &Backtest, monitor: &mut Monitor<'_>) -> Outcome {
     let tracks = walk::walk(backtest, monitor);
-    monitor("statistics");
-    let summaries = tracks.iter().filter_map(|track| summary::summarise(backtest, track)).collect();
+    monitor("statistics", 1.0);
+    let summaries = tracks.par_iter().filter_map(|track| summary::summarise(backtest, track)).collect();
     let crises = backtest
         .crises
         .iter()

@@ -42,6 +42,18 @@ impl Model {
     }
 }
 
+impl Model {
+    /// About how long a walk takes beside the others', for showing progress only.
+    pub(super) fn effort(self) -> f64 {
+        match self {
+            Self::Historical | Self::EwmaFhs | Self::EwmaNormal => 1.0,
+            Self::EwmaT => 2.0,
+            Self::GjrFhs => 10.0,
+            Self::MonteCarlo => 30.0,
+        }
+    }
+}
+
 /// First returns, whose mean square begins an EWMA; no forecast is made from fewer.
 const WARM_UP: usize = 20;
 /// A window with fewer of its returns than this is not used.
@@ -55,6 +67,10 @@ pub struct Filter<'a> {
     lookback: usize,
     /// Deviation known before each step, and before the one after the last: `[n + 1]`.
     deviations: Vec<f64>,
+    /// Deviations that forecasts take where they are not those of the fits, likewise.
+    floored: Option<Vec<f64>>,
+    /// Returns in units of the deviation known before them, where the model has scenarios of them.
+    scores: Vec<f64>,
     /// Fits by step: each holds from its step on. Empty where the model has none.
     fits: Vec<(usize, Fit)>,
     model: Model,
@@ -70,31 +86,41 @@ enum Fit {
 }
 
 impl<'a> Filter<'a> {
-    /// Prepares a series: fits all parameters that will be needed.
-    pub fn new(model: Model, returns: &'a [f64], lookback: usize, refit: usize, decay: f64) -> Self {
-        Self::with_deviations(model, returns, lookback, refit, ewma_deviations(returns, decay))
+    /// Prepares a series. `deviations` are known before each step, and before the one after the last.
+    pub fn new(model: Model, returns: &'a [f64], lookback: usize, deviations: Vec<f64>) -> Self {
+        let first = returns.iter().position(|r| r.is_finite()).unwrap_or(returns.len());
+        let scores = match model {
+            Model::EwmaFhs => returns.iter().zip(&deviations).map(|(r, d)| r / d).collect(),
+            _ => Vec::new(),
+        };
+        let start = first + lookback;
+        Self { returns, start, lookback, deviations, floored: None, scores, fits: Vec::new(), model }
     }
 
-    /// The same with deviations from elsewhere, each known before its step, in place of EWMA.
-    pub fn with_deviations(
-        model: Model,
-        returns: &'a [f64],
-        lookback: usize,
-        refit: usize,
-        deviations: Vec<f64>,
-    ) -> Self {
-        let first = returns.iter().position(|r| r.is_finite()).unwrap_or(returns.len());
-        let start = first + lookback;
-        let mut filter = Self { returns, start, lookback, deviations, fits: Vec::new(), model };
-        if !matches!(model, Model::GjrFhs | Model::EwmaT) {
-            return filter;
-        }
-        for t in (start..returns.len() + 1).step_by(refit) {
-            if let Some(fit) = filter.fit(t) {
-                filter.fits.push((t, fit));
+    /// The same with forecasts that take these deviations. Fits do not: a floor would look to them like
+    /// returns too small for it, and they would undo it.
+    pub fn floored(self, deviations: Vec<f64>) -> Self {
+        Self { floored: Some(deviations), ..self }
+    }
+
+    /// The same with all parameters that will be needed, fitted on every `refit`-th step.
+    pub fn fitted(mut self, refit: usize) -> Self {
+        let steps: Vec<usize> = (self.start..self.returns.len() + 1).step_by(refit).collect();
+        match self.model {
+            Model::GjrFhs => {
+                // Each from the one before, which it is close to.
+                for t in steps {
+                    let fit = self.fit(t);
+                    self.fits.extend(fit.map(|fit| (t, fit)));
+                }
             }
+            Model::EwmaT => {
+                let fit = |t: &usize| self.fit(*t).map(|fit| (*t, fit));
+                self.fits = steps.par_iter().filter_map(fit).collect();
+            }
+            _ => {}
         }
-        filter
+        self
     }
 
     fn fit(&self, t: usize) -> Option<Fit> {
@@ -136,6 +162,20 @@ impl<'a> Filter<'a> {
         self.deviations[t]
     }
 
+    /// Degrees of freedom of every law that [`Filter::law`] may give.
+    pub fn shapes(&self) -> Vec<f64> {
+        let nu = |(_, fit): &(usize, Fit)| if let Fit::Tail { nu, .. } = fit { Some(*nu) } else { None };
+        match self.model {
+            Model::EwmaNormal => vec![f64::INFINITY],
+            _ => self.fits.iter().filter_map(nu).collect(),
+        }
+    }
+
+    /// Deviation that the forecast for step `t` takes.
+    pub fn forecast_deviation(&self, t: usize) -> f64 {
+        self.floored.as_ref().map_or(self.deviations[t], |floored| floored[t])
+    }
+
     /// Log returns that may come over the `steps` steps from `t` on, equally likely: one for each run of so
     /// many steps in the lookback (NaN where one has no return). For the models that have such a list.
     ///
@@ -150,9 +190,7 @@ impl<'a> Filter<'a> {
             Model::Historical => Some(runs(past, &|sum| sum)),
             Model::EwmaFhs => {
                 let next = self.deviations[t];
-                let scores: Vec<f64> =
-                    past.iter().zip(&self.deviations[window]).map(|(r, d)| r / d).collect();
-                (next > 0.0).then(|| runs(&scores, &|sum| sum * next))
+                (next > 0.0).then(|| runs(&self.scores[window], &|sum| sum * next))
             }
             Model::GjrFhs => {
                 let Some(Fit::Gjr(garch)) = self.fit_at(t) else { return None };
@@ -213,15 +251,4 @@ pub fn ewma_deviations(returns: &[f64], decay: f64) -> Vec<f64> {
     }
     all.push(variance.sqrt());
     all
-}
-
-/// Filters of many series at once.
-pub fn filters<'a>(
-    model: Model,
-    series: &[&'a [f64]],
-    lookback: usize,
-    refit: usize,
-    decay: f64,
-) -> Vec<Filter<'a>> {
-    series.par_iter().map(|returns| Filter::new(model, returns, lookback, refit, decay)).collect()
 }

@@ -7,7 +7,7 @@
 //! - what is left is the diffusion: its scale by asset, one Student-t for all (maximum likelihood on all
 //!   assets together), correlations as in calibration.
 //!
-//! Every day then takes the deviations known before it. Jumps do not grow with them. Each day has random
+//! Every day then takes the deviations known before it, not below a floor where there is one. Jumps do not grow with them. Each day has random
 //! words of its own, so that errors of simulation average out over the days.
 
 use std::collections::BTreeMap;
@@ -48,7 +48,7 @@ const DAYS_TOLD: usize = 64;
 const TENOR_DAYS: f64 = 30.0;
 
 /// Forecasts of all days.
-pub struct Simulated {
+struct Simulated {
     /// By step, `[book]`, then `[horizon][confidence]`; none where an asset of the book is too young.
     days: BTreeMap<usize, Vec<Option<Tails>>>,
     levels: usize,
@@ -56,41 +56,50 @@ pub struct Simulated {
 
 impl Simulated {
     /// The forecast for the horizon that begins with step `t`.
-    pub fn tails(&self, t: usize, book: usize, horizon: usize) -> Option<Tails> {
+    fn tails(&self, t: usize, book: usize, horizon: usize) -> Option<Tails> {
         let all = self.days.get(&t)?.get(book)?.as_ref()?;
         Some(all[horizon * self.levels..(horizon + 1) * self.levels].to_vec())
     }
 }
 
-/// Simulates every day on which a book has a loss. `filters` are those of all assets.
-pub fn walk(past: &Past<'_>, filters: &[Filter<'_>], monitor: &mut dyn FnMut(&str)) -> Simulated {
+/// Forecasts of all books and horizons, `[book][horizon]`, one for each step of `starts`, which is shaped
+/// likewise. `filters` are those of all assets; `monitor` hears what part is done.
+pub fn forecasts(
+    past: &Past<'_>,
+    filters: &[Filter<'_>],
+    starts: &[Vec<Vec<usize>>],
+    monitor: &mut dyn FnMut(f64),
+) -> Vec<Vec<Vec<Option<Tails>>>> {
     let backtest = past.backtest;
     let mut assets: Vec<usize> = backtest.books.iter().flat_map(Book::assets).collect();
     assets.sort_unstable();
     assets.dedup();
     let first = assets.iter().map(|asset| filters[*asset].start()).min().unwrap_or(0);
-    let starts = |book: &Book| -> Vec<usize> {
-        backtest.horizons.iter().flat_map(|steps| past.starts(book, *steps)).collect()
-    };
-    let mut days: Vec<usize> = backtest.books.par_iter().flat_map(starts).collect();
+    let mut days: Vec<usize> = starts.iter().flatten().flatten().copied().collect();
     days.retain(|t| *t >= first);
     days.sort_unstable();
     days.dedup();
     let mut fits: Vec<usize> = days.iter().map(|t| (t - first) / backtest.refit).collect();
     fits.dedup();
-    monitor("fits");
     let fit = |n: &usize| (*n, Dynamics::fit(past, filters, &assets, first + n * backtest.refit));
     let fits: BTreeMap<usize, Option<Dynamics>> = fits.par_iter().map(fit).collect();
     let mut simulated = BTreeMap::new();
     for part in days.chunks(DAYS_TOLD) {
-        monitor(&format!("{} of {} days", simulated.len(), days.len()));
+        monitor(simulated.len() as f64 / days.len() as f64);
         let simulate = |t: &usize| {
             let dynamics = fits[&((t - first) / backtest.refit)].as_ref();
             (*t, dynamics.map_or_else(Vec::new, |dynamics| simulate(past, filters, dynamics, *t)))
         };
         simulated.extend(part.par_iter().map(simulate).collect::<Vec<_>>());
     }
-    Simulated { days: simulated, levels: past.confidences.len() }
+    let simulated = Simulated { days: simulated, levels: past.confidences.len() };
+    let of_book = |(b, of_book): (usize, &Vec<Vec<usize>>)| {
+        let of_horizon = |(h, starts): (usize, &Vec<usize>)| -> Vec<Option<Tails>> {
+            starts.iter().map(|t| simulated.tails(*t, b, h)).collect()
+        };
+        of_book.iter().enumerate().map(of_horizon).collect()
+    };
+    starts.iter().enumerate().map(of_book).collect()
 }
 
 /// What changes only where it is fitted again.
@@ -148,7 +157,7 @@ impl Dynamics {
     /// The market before step `t`, each asset at one dollar.
     fn market(&self, past: &Past<'_>, filters: &[Filter<'_>], t: usize) -> Market {
         let asset = |(index, a): (usize, &usize)| {
-            let deviation = self.scales[index] * filters[*a].deviation(t);
+            let deviation = self.scales[index] * filters[*a].forecast_deviation(t);
             let volatility_annual = deviation.max(0.0) * past.steps_per_year.sqrt();
             // It has no tail group: the job gets its mixing table from the fit, as making one costs as much as
             // a day's paths.

@@ -78,11 +78,13 @@ impl<'a> Past<'a> {
         })
     }
 
-    /// Steps at which a horizon begins over which the book has a loss, in the span asked for.
-    pub fn starts(&self, book: &Book, steps: usize) -> Vec<usize> {
+    /// Horizons of `steps` steps in the span asked for over which the book has a loss: the step at which each
+    /// begins, ascending, and the loss.
+    pub fn outcomes(&self, book: &Book, steps: usize) -> Vec<(usize, f64)> {
         let times = &self.backtest.history.times;
         let is_asked = |t: usize| self.backtest.from.is_none_or(|from| day(times[t]) >= from);
         let ends = (times.len() + 1).saturating_sub(steps);
-        (1..ends).filter(|t| is_asked(*t) && self.loss(book, *t, steps).is_finite()).collect()
+        let known = (1..ends).filter(|t| is_asked(*t)).map(|t| (t, self.loss(book, t, steps)));
+        known.filter(|(_, loss)| loss.is_finite()).collect()
     }
 }

@@ -2,10 +2,12 @@
 
 use std::fmt::Write;
 
+use jiff::SignedDuration;
 use jiff::civil::Date;
 use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, Normal};
 
+use super::Monitor;
 use super::config::Backtest;
 use super::past::Past;
 use super::volatility::{Forecaster, LEAST_JUDGED, SIGNIFICANCE, Series, best_variances, next_deviation};
@@ -57,6 +59,8 @@ pub struct Next {
 pub struct Prediction {
     /// Name of the backtest.
     pub name: String,
+    /// The day on which [`Next`] begins: after the last price.
+    pub as_of: Date,
     /// Part of the deviation of the ten years before that no forecast of [`Next`] lies below.
     pub floor: f64,
     /// Assets in their order, forecasters within.
@@ -67,18 +71,24 @@ pub struct Prediction {
     pub short: Vec<String>,
 }
 
-/// Compares the forecasters on all assets of the history.
-pub fn predict(backtest: &Backtest, monitor: &mut dyn FnMut(&str)) -> Prediction {
+/// Compares the forecasters on some assets of the history, by their names, or on all. The history must have a
+/// price.
+pub fn predict(backtest: &Backtest, only: Option<&[String]>, monitor: &mut Monitor<'_>) -> Prediction {
     let past = Past::new(backtest, &[]);
+    let history = &backtest.history;
+    let next = history.times[history.times.len() - 1] + SignedDuration::from_secs(history.step_seconds);
     let mut prediction = Prediction {
         name: backtest.name.clone(),
+        as_of: day(next),
         floor: backtest.volatility.floor,
         scores: Vec::new(),
         next: Vec::new(),
         short: Vec::new(),
     };
-    for (index, asset) in backtest.history.assets.iter().enumerate() {
-        monitor(&format!("{asset} ({} of {})", index + 1, backtest.history.assets.len()));
+    let is_wanted = |(_, asset): &(usize, &String)| only.is_none_or(|only| only.contains(asset));
+    let wanted: Vec<(usize, &String)> = history.assets.iter().enumerate().filter(is_wanted).collect();
+    for (place, (index, asset)) in wanted.iter().copied().enumerate() {
+        monitor(asset, place as f64 / wanted.len() as f64);
         let Some(series) = Series::new(&past, index) else {
             prediction.short.push(asset.clone());
             continue;
@@ -231,8 +241,8 @@ fn comparison(text: &mut String, scores: &[Score]) {
 fn next_table(text: &mut String, prediction: &Prediction) {
     let _ = writeln!(
         text,
-        "\nthe next step, annual volatility in %, by what has won so far, not below {} of the deviation of ten years:",
-        prediction.floor
+        "\nthe next step, from {} on, annual volatility in %, by what has won so far, not below {} of the deviation of ten years:",
+        prediction.as_of, prediction.floor
     );
     for n in &prediction.next {
         let _ = writeln!(
@@ -252,10 +262,10 @@ fn next_table(text: &mut String, prediction: &Prediction) {
 
 /// The forecasts of challengers that have won, as the table `forecasts` of a market file.
 pub fn forecasts_csv(prediction: &Prediction) -> String {
-    let mut text = "asset,volatility\n".to_owned();
+    let mut text = "asset,volatility,as_of\n".to_owned();
     let champion = Forecaster::ALL[0].name();
     for next in prediction.next.iter().filter(|next| next.forecaster != champion) {
-        let _ = writeln!(text, "{},{:.6}", next.asset, next.volatility);
+        let _ = writeln!(text, "{},{:.6},{}", next.asset, next.volatility, prediction.as_of);
     }
     text
 }

@@ -1,8 +1,10 @@
 //! Day by day through a history: the forecast of each model for each book, and what then happened.
 
 use jiff::civil::Date;
+use rayon::prelude::*;
 use serde::Serialize;
 
+use super::Monitor;
 use super::book::Book;
 use super::config::Backtest;
 use super::forecast;
@@ -45,7 +47,7 @@ pub struct Track {
 
 /// Walks all models and books, a track for each: books in their order, horizons within, models within
 /// those.
-pub fn walk(backtest: &Backtest, monitor: &mut dyn FnMut(&str)) -> Vec<Track> {
+pub fn walk(backtest: &Backtest, monitor: &mut Monitor<'_>) -> Vec<Track> {
     walk_levels(backtest, &[backtest.confidence], monitor).pop().unwrap_or_default()
 }
 
@@ -53,46 +55,60 @@ pub fn walk(backtest: &Backtest, monitor: &mut dyn FnMut(&str)) -> Vec<Track> {
 pub fn walk_levels(
     backtest: &Backtest,
     confidences: &[Confidence],
-    monitor: &mut dyn FnMut(&str),
+    monitor: &mut Monitor<'_>,
 ) -> Vec<Vec<Track>> {
     let past = Past::new(backtest, confidences);
-    let mut found: Vec<([usize; 3], Vec<Track>)> = Vec::new();
-    for (m, model) in backtest.models.iter().enumerate() {
-        let title = format!("{} ({} of {})", model.name(), m + 1, backtest.models.len());
-        monitor(&title);
+    let outcomes = outcomes(&past);
+    let starts: Vec<Vec<Vec<usize>>> = outcomes
+        .iter()
+        .map(|of_book| of_book.iter().map(|all| all.iter().map(|(t, _)| *t).collect()).collect())
+        .collect();
+    let efforts: Vec<f64> = backtest.models.iter().map(|model| model.effort()).collect();
+    let whole: f64 = efforts.iter().sum();
+    let mut done = 0.0;
+    // `[model][book][horizon][start]`
+    let mut forecasts = Vec::new();
+    for (model, effort) in backtest.models.iter().zip(efforts) {
+        let mut say = |part: f64| monitor(model.name(), (done + part * effort) / whole);
+        say(0.0);
         let filters = volatility::filters(&past, *model);
-        let mut say = |what: &str| monitor(&format!("{title}: {what}"));
-        let simulated = (*model == Model::MonteCarlo).then(|| monte_carlo::walk(&past, &filters, &mut say));
+        forecasts.push(match model {
+            Model::MonteCarlo => monte_carlo::forecasts(&past, &filters, &starts, &mut say),
+            _ => forecast::forecasts(&past, *model, &filters, &starts),
+        });
+        done += effort;
+    }
+    let of_level = |level: usize| {
+        let mut tracks = Vec::new();
         for (b, book) in backtest.books.iter().enumerate() {
-            for (h, steps) in backtest.horizons.iter().enumerate() {
-                let starts = past.starts(book, *steps);
-                let forecasts = match &simulated {
-                    Some(simulated) => starts.iter().map(|t| simulated.tails(*t, b, h)).collect(),
-                    None => forecast::forecasts(&past, book, *model, &filters, *steps, &starts),
-                };
-                let figures = |level| figures(&past, book, *steps, &starts, &forecasts, level);
-                let track = |days| Track { book: book.name.clone(), horizon: *steps, model: *model, days };
-                found.push(([b, h, m], (0..confidences.len()).map(figures).map(track).collect()));
+            for (h, horizon) in backtest.horizons.iter().enumerate() {
+                tracks.extend(backtest.models.iter().zip(&forecasts).map(|(model, forecasts)| Track {
+                    book: book.name.clone(),
+                    horizon: *horizon,
+                    model: *model,
+                    days: figures(&past, &outcomes[b][h], &forecasts[b][h], level),
+                }));
             }
         }
-    }
-    found.sort_by_key(|(place, _)| *place);
-    let mut levels: Vec<Vec<Track>> = confidences.iter().map(|_| Vec::new()).collect();
-    for (_, tracks) in found {
-        levels.iter_mut().zip(tracks).for_each(|(level, track)| level.push(track));
-    }
-    levels
+        tracks
+    };
+    (0..confidences.len()).map(of_level).collect()
+}
+
+/// What happened, `[book][horizon]`.
+fn outcomes(past: &Past<'_>) -> Vec<Vec<Vec<(usize, f64)>>> {
+    let Backtest { books, horizons, .. } = past.backtest;
+    let of_book = |book: &Book| horizons.iter().map(|steps| past.outcomes(book, *steps)).collect();
+    books.par_iter().map(of_book).collect()
 }
 
 fn figures(
     past: &Past<'_>,
-    book: &Book,
-    steps: usize,
-    starts: &[usize],
+    outcomes: &[(usize, f64)],
     forecasts: &[Option<Tails>],
     level: usize,
 ) -> Vec<DayFigures> {
-    let figures = starts.iter().zip(forecasts).filter_map(|(t, tails)| {
+    let figures = outcomes.iter().zip(forecasts).filter_map(|((t, loss), tails)| {
         let tail = tails.as_ref()?.get(level).filter(|tail| tail.expected_shortfall.is_finite())?;
         Some(DayFigures {
             date: day(past.backtest.history.times[*t]),
@@ -100,7 +116,7 @@ fn figures(
             expected_shortfall: tail.expected_shortfall,
             standard_error: tail.standard_error,
             margin: (1.0 + past.backtest.buffer) * tail.expected_shortfall,
-            loss: past.loss(book, *t, steps),
+            loss: *loss,
         })
     });
     figures.collect()

@@ -8,7 +8,7 @@
 use serde::Serialize;
 use statrs::function::gamma::ln_gamma;
 
-use super::optimise::{Minimum, OUTSIDE, Parameter, criteria, minimise, standard_errors};
+use super::optimise::{LogProduct, Minimum, OUTSIDE, Parameter, criteria, minimise, standard_errors};
 
 /// Law of the innovations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -119,22 +119,20 @@ impl Garch {
 
     fn log_likelihood_from(&self, returns: &[f64], first: f64) -> f64 {
         let mut variance = first;
-        let mut sum = 0.0;
-        if self.nu.is_finite() {
-            let power = 0.5 * (self.nu + 1.0);
-            for r in returns {
-                let residual = r - self.mu;
-                let scaled = residual * residual / (variance * (self.nu - 2.0));
-                sum -= 0.5 * variance.ln() + power * scaled.ln_1p();
-                variance = self.next_variance(*r, variance);
+        let (mut variances, mut tails, mut squares) = (LogProduct::new(), LogProduct::new(), 0.0);
+        for r in returns {
+            let residual = r - self.mu;
+            let square = residual * residual / variance;
+            variances.multiply(variance);
+            if self.nu.is_finite() {
+                tails.multiply(1.0 + square / (self.nu - 2.0));
+            } else {
+                squares += square;
             }
-        } else {
-            for r in returns {
-                let residual = r - self.mu;
-                sum -= 0.5 * (variance.ln() + residual * residual / variance);
-                variance = self.next_variance(*r, variance);
-            }
+            variance = self.next_variance(*r, variance);
         }
+        let kernel = if self.nu.is_finite() { 0.5 * (self.nu + 1.0) * tails.ln() } else { 0.5 * squares };
+        let sum = -0.5 * variances.ln() - kernel;
         sum + returns.len() as f64 * log_constant(self.nu)
     }
 }

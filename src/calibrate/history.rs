@@ -21,8 +21,8 @@ const LEAST_PRICES: usize = 30;
 const MOST_PRICES: usize = 900_000;
 /// A step longer than so many usual ones is a gap, whose return is left out.
 const GAP_STEPS: f64 = 1.5;
-/// The same for a series that rests at weekends: closures of an exchange have lasted twelve days, and
-/// whoever held through one bore its return.
+/// The same for a series that rests at weekends, of hours also at nights: closures of an exchange have
+/// lasted twelve days, and whoever held through one bore its return, which is that of one step.
 const WEEKDAY_GAP_SECONDS: i64 = 14 * 86_400;
 const DAY_SECONDS: i64 = 86_400;
 const HOUR_SECONDS: i64 = 3_600;
@@ -105,7 +105,7 @@ impl History {
             series.iter().flat_map(|(_, prices)| prices.keys().copied()).collect();
         times.sort_unstable();
         times.dedup();
-        let has_weekends_off = step_seconds == DAY_SECONDS && !times.iter().any(|time| is_weekend(*time));
+        let has_weekends_off = rests_at_weekends(times.iter());
         let prices = series
             .iter()
             .map(|(_, prices)| {
@@ -131,7 +131,8 @@ impl History {
         returns
     }
 
-    /// Steps in a year: 365 for daily prices of every day, about 252 where weekends are off.
+    /// Steps in a year: 365 days or 8760 hours for prices at all times; where weekends are off as many as
+    /// the history has in one, about 252 days of an exchange.
     pub fn steps_per_year(&self) -> f64 {
         let seconds = (self.times[self.times.len() - 1].as_second() - self.times[0].as_second()) as f64;
         let whole = DAYS_PER_YEAR * DAY_SECONDS as f64 / self.step_seconds as f64;
@@ -173,6 +174,7 @@ impl History {
                     .push(format!("{name} misses {missing} prices inside: returns over them are left out"));
             }
         }
+        self.note_rests();
         let gaps: Vec<usize> = (1..self.times.len()).filter(|t| self.is_gap(*t)).collect();
         if let Some(t) = gaps.first() {
             let (from, to) = (self.times[t - 1], self.times[*t]);
@@ -181,6 +183,22 @@ impl History {
                 gaps.len()
             );
             self.notes.0.push(text);
+        }
+    }
+
+    /// An asset that rests at weekends beside others that do not loses its returns over them.
+    fn note_rests(&mut self) {
+        if self.has_weekends_off {
+            return;
+        }
+        for (name, prices) in self.assets.iter().zip(&self.prices) {
+            let known = self.times.iter().zip(prices).filter(|(_, price)| price.is_finite());
+            if rests_at_weekends(known.map(|(time, _)| time)) {
+                self.notes.0.push(format!(
+                    "{name} rests at weekends and other assets do not: its returns over them are left out, and its \
+                     volatility is annualised as theirs; calibrate it alone for its own year"
+                ));
+            }
         }
     }
 }
@@ -201,6 +219,18 @@ pub fn parse_time(text: &str) -> Option<Timestamp> {
         _ => text.parse::<DateTime>().ok()?,
     };
     Some(civil.to_zoned(TimeZone::UTC).ok()?.timestamp())
+}
+
+/// Whether no time of a week or more falls on a weekend.
+fn rests_at_weekends<'a>(times: impl Iterator<Item = &'a Timestamp>) -> bool {
+    let (mut first, mut last, mut is_off) = (None, None, true);
+    for time in times {
+        first.get_or_insert(*time);
+        last = Some(*time);
+        is_off &= !is_weekend(*time);
+    }
+    let seconds = last.zip(first).map_or(0, |(last, first)| last.as_second() - first.as_second());
+    is_off && seconds >= 7 * DAY_SECONDS
 }
 
 fn is_weekend(time: Timestamp) -> bool {

@@ -18,7 +18,7 @@ pub type Scores = Vec<Vec<f64>>;
 /// Jumps of all assets at once. Sizes are the first asset's log returns.
 #[derive(Clone, Debug, Serialize)]
 pub struct CommonJumps {
-    /// How many were seen.
+    /// Steps on which they were seen.
     pub days: usize,
     /// A year.
     pub intensity_annual: Parameter,

@@ -7,7 +7,7 @@
 use serde::Serialize;
 
 use super::garch::log_constant;
-use super::optimise::{OUTSIDE, Parameter, criteria, minimise, standard_errors};
+use super::optimise::{LogProduct, OUTSIDE, Parameter, criteria, minimise, standard_errors};
 use crate::closed_form::special::{normal_cdf, student_survival};
 
 /// Returns beyond so many deviations are the first guess at the jumps.
@@ -341,14 +341,19 @@ impl Model {
     /// Student-t of unit variance, or normal.
     fn standard<'a>(&self, nu: f64, steps: impl ExactSizeIterator<Item = (&'a f64, &'a f64)>) -> f64 {
         let constant = steps.len() as f64 * log_constant(nu);
-        let log_density = |(r, d): (&f64, &f64)| {
+        let (mut deviations, mut tails, mut squares) = (LogProduct::new(), LogProduct::new(), 0.0);
+        for (r, d) in steps {
             let sd = self.scale * d;
             let square = ((r - self.drift * d) / sd).powi(2);
-            let kernel =
-                if nu.is_finite() { 0.5 * (nu + 1.0) * (square / (nu - 2.0)).ln_1p() } else { 0.5 * square };
-            -sd.ln() - kernel
-        };
-        constant + steps.map(log_density).sum::<f64>()
+            deviations.multiply(sd);
+            if nu.is_finite() {
+                tails.multiply(1.0 + square / (nu - 2.0));
+            } else {
+                squares += square;
+            }
+        }
+        let kernel = if nu.is_finite() { 0.5 * (nu + 1.0) * tails.ln() } else { 0.5 * squares };
+        constant - deviations.ln() - kernel
     }
 
     /// Density of the diffusion and one jump: an exponentially modified normal on either side.

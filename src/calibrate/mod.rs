@@ -18,6 +18,7 @@ pub mod history;
 pub mod joint;
 pub mod jump_test;
 pub mod laws;
+mod least_squares;
 pub mod level;
 pub mod market_file;
 mod optimise;
@@ -90,7 +91,7 @@ impl Default for Options {
 pub struct Calibration {
     /// The market's instant.
     pub as_of: Timestamp,
-    /// Steps of the history in a year: 365, about 252 for an exchange's days, 8760 for hours.
+    /// Steps of the history in a year: 365, about 252 for an exchange's days, 8760 for hours of every day.
     pub steps_per_year: f64,
     /// Seconds of a step.
     pub step_seconds: i64,
@@ -278,8 +279,10 @@ impl Calibration {
         }
         match dependence {
             _ if self.assets.len() == 1 => {}
-            None => warnings
-                .push("fewer than 30 days on which all assets have a return: no correlation".to_owned()),
+            None => warnings.push(format!(
+                "fewer than 30 {} on which all assets have a return: no correlation",
+                self.steps()
+            )),
             Some(dependence) if dependence.is_repaired => {
                 warnings.push("the correlation was repaired to be positive semidefinite".to_owned());
             }
@@ -309,14 +312,24 @@ impl Calibration {
     }
 
     /// Fits Heston, Bates and Merton to the chain, and judges them beside the surfaces of the market
-    /// that was written from it. They are reported; the market does not take them.
-    pub fn fit_chain(&mut self, market: &Market) {
-        self.chain_models = chain_model::fit_all(&self.chain, market);
+    /// that was written from it. They are reported; the market does not take them. `monitor` hears what
+    /// is being done.
+    pub fn fit_chain(&mut self, market: &Market, monitor: &mut dyn FnMut(&str)) {
+        self.chain_models = chain_model::fit_all(&self.chain, market, monitor);
         for fit in &self.chain_models {
+            for model in fit.models.iter().filter(|model| !model.at_bounds.is_empty()) {
+                let (asset, name, bounds) = (&fit.asset, model.name, model.at_bounds.join(", "));
+                self.warnings.push(format!("{asset}: {name}'s {bounds} ended at the bound of the search"));
+            }
             for model in fit.models.iter().filter(|model| !model.has_converged) {
                 self.warnings.push(format!("{}: the search for {} did not settle", fit.asset, model.name));
             }
         }
+    }
+
+    /// What the steps of the history are: `days` or `hours`.
+    pub fn steps(&self) -> &'static str {
+        if self.step_seconds == 86_400 { "days" } else { "hours" }
     }
 
     /// Jump intensities a year from those of a step.

@@ -8,9 +8,9 @@ use serde::Serialize;
 /// Cost of a point outside the parameters' range: finite, so that a simplex can shrink away from it.
 pub const OUTSIDE: f64 = 1e100;
 const ITERATIONS: u64 = 2_000;
-/// The best vertices agree in the log-likelihood to this.
+/// The best vertices agree in the log-likelihood to this, or to its rounding where it is large.
 const TOLERANCE: f64 = 1e-12;
-/// A restart that gains less ends the search.
+/// A restart that gains less, or less than sixteen roundings, ends the search.
 const GAIN: f64 = 1e-9;
 const RESTARTS: usize = 12;
 /// Step of the second differences, as a part of a parameter's scale. Its square times the curvature
@@ -40,6 +40,37 @@ pub struct Parameter {
     pub standard_error: Option<f64>,
 }
 
+/// The logarithm of a product of many numbers above zero, with one logarithm for eight of them: what a
+/// likelihood spends its time on. Each number within 1e-38 to 1e38, so that eight stay in range.
+pub(super) struct LogProduct {
+    logarithm: f64,
+    product: f64,
+    count: u32,
+}
+
+impl LogProduct {
+    /// One.
+    pub(super) fn new() -> Self {
+        Self { logarithm: 0.0, product: 1.0, count: 0 }
+    }
+
+    /// One factor more.
+    #[inline]
+    pub(super) fn multiply(&mut self, factor: f64) {
+        // Two below zero must not make one above it.
+        self.product *= if factor > 0.0 { factor } else { f64::NAN };
+        self.count += 1;
+        if self.count == 8 {
+            (self.logarithm, self.product, self.count) = (self.ln(), 1.0, 0);
+        }
+    }
+
+    /// The logarithm of all.
+    pub(super) fn ln(&self) -> f64 {
+        self.logarithm + self.product.ln()
+    }
+}
+
 struct Problem<'a>(&'a dyn Fn(&[f64]) -> f64);
 
 impl CostFunction for Problem<'_> {
@@ -64,7 +95,7 @@ pub fn minimise(cost: &dyn Fn(&[f64]) -> f64, start: &[f64], steps: &[f64]) -> M
         if found.value < best.value {
             best = Minimum { has_converged: false, ..found };
         }
-        if restart > 0 && !(gain > GAIN) {
+        if restart > 0 && !(gain > GAIN.max(16.0 * f64::EPSILON * best.value.abs())) {
             best.has_converged = best.value < OUTSIDE;
             break;
         }
@@ -79,7 +110,9 @@ fn search(cost: &dyn Fn(&[f64]) -> f64, start: &[f64], steps: &[f64], scale: f64
         vertex[i] += scale * step;
         simplex.push(vertex);
     }
-    let solver = NelderMead::new(simplex).with_sd_tolerance(TOLERANCE).expect("a tolerance above zero");
+    let rounding = f64::EPSILON * cost(start).abs();
+    let tolerance = if rounding < 1.0 { TOLERANCE.max(rounding) } else { TOLERANCE };
+    let solver = NelderMead::new(simplex).with_sd_tolerance(tolerance).expect("a tolerance above zero");
     let run = Executor::new(Problem(cost), solver)
         .configure(|state| state.max_iters(ITERATIONS))
         .timer(false)
@@ -131,4 +164,24 @@ pub fn standard_errors(cost: &dyn Fn(&[f64]) -> f64, at: &[f64], scales: &[f64])
 pub fn criteria(log_likelihood: f64, parameters: usize, observations: usize) -> (f64, f64) {
     let k = parameters as f64;
     (2.0 * k - 2.0 * log_likelihood, k * (observations as f64).ln() - 2.0 * log_likelihood)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_logarithm_of_a_product_is_the_sum_of_logarithms() {
+        for count in [0, 1, 7, 8, 9, 100] {
+            let factors: Vec<f64> = (0..count).map(|i| f64::exp(80.0 * f64::sin(f64::from(i)))).collect();
+            let mut product = LogProduct::new();
+            factors.iter().for_each(|factor| product.multiply(*factor));
+            let sum: f64 = factors.iter().map(|factor| factor.ln()).sum();
+            // A product of eight has eight roundings.
+            assert!((product.ln() - sum).abs() < 1e-12 * (1.0 + 80.0 * f64::from(count)), "{count}");
+        }
+        let mut product = LogProduct::new();
+        [-2.0, -3.0].into_iter().for_each(|factor| product.multiply(factor));
+        assert!(product.ln().is_nan(), "two below zero");
+    }
 }

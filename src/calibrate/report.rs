@@ -21,11 +21,11 @@ pub fn text(calibration: &Calibration, market: &Market) -> String {
     for fit in &calibration.assets {
         volatility_line(&mut text, calibration, fit);
     }
-    text.push_str("\nlaw of the return in units of that volatility; A^2 above 2.49 does not fit\n");
+    text.push_str("\nlaw of the return in units of that volatility; A^2 (of lower and upper tail) above 2.49 does not fit\n");
     let _ = writeln!(
         text,
-        "  {:6}  {:8}  {:>7}  {:>6}  {:>6}  parameters (jumps a step, sizes in log return) ± one standard error",
-        "asset", "law", "BIC gap", "A^2", "scale"
+        "  {:6}  {:8}  {:>7}  {:>6}  {:>5}  {:>5}  {:>6}  parameters (jumps a step, sizes in log return) ± one standard error",
+        "asset", "law", "BIC gap", "A^2", "lower", "upper", "scale"
     );
     for fit in &calibration.assets {
         law_line(&mut text, fit);
@@ -65,10 +65,12 @@ fn law_line(text: &mut String, fit: &AssetFit) {
     let gap = fit.laws.get(1).map_or(f64::NAN, |next| next.bic - chosen.bic);
     let _ = writeln!(
         text,
-        "  {:6}  {:8}  {gap:>7.1}  {:>6.2}  {:>6.3}  {}",
+        "  {:6}  {:8}  {gap:>7.1}  {:>6.2}  {:>5.2}  {:>5.2}  {:>6.3}  {}",
         fit.asset,
         chosen.law.name(),
         fit.goodness.anderson_darling,
+        fit.goodness.lower_tail,
+        fit.goodness.upper_tail,
         chosen.scale,
         parameters(chosen.parameters.get(2..).unwrap_or_default()),
     );
@@ -80,7 +82,13 @@ fn shared(text: &mut String, calibration: &Calibration) {
     }
     if let Some(common) = &calibration.common_jumps {
         let size = [common.intensity_annual.clone(), common.mean.clone(), common.sd.clone()];
-        let _ = writeln!(text, "\ncommon jumps: {} days; a year: {}", common.days, parameters(&size));
+        let _ = writeln!(
+            text,
+            "\ncommon jumps: {} {}; a year: {}",
+            common.days,
+            calibration.steps(),
+            parameters(&size)
+        );
         let loadings = calibration.assets.iter().zip(&common.loadings);
         let each = loadings.map(|(fit, loading)| match loading {
             Some(p) => format!("{} {}", fit.asset, value(p)),

@@ -8,7 +8,7 @@ use shortfall::backtest::{self, Outcome, chain, report};
 use super::device;
 use super::exit::{Failure, exit_codes};
 use super::output;
-use super::progress::{Progress, Spinner};
+use super::progress::Progress;
 
 /// Walk through a price history: would each day's margin have covered what then happened?
 #[derive(Debug, Args)]
@@ -50,11 +50,10 @@ pub fn backtest(arguments: &Arguments) -> Result<(), Failure> {
     if let Some(folder) = arguments.out.as_ref().filter(|folder| folder.exists()) {
         return Err(Failure::Usage(format!("{} exists; name a new folder", folder.display())));
     }
-    let spinner = Spinner::new("reading");
-    let read = backtest::read(&arguments.backtest);
-    let outcome = read.map(|backtest| backtest::run(&backtest, &mut |what| spinner.stage(what)));
-    spinner.finish();
-    let outcome = outcome?;
+    let backtest = backtest::read(&arguments.backtest)?;
+    let mut progress = Progress::new(true);
+    let outcome = backtest::run(&backtest, &mut |what, part| progress.part(what, part));
+    progress.finish();
     if let Some(book) =
         arguments.book.as_ref().filter(|name| !outcome.summaries.iter().any(|s| s.book == **name))
     {

@@ -29,7 +29,7 @@ pub struct Arguments {
     /// Option quotes: asset,expiry,strike,forward,bid_volatility,ask_volatility[,spot][,kind]
     #[arg(long, value_name = "FILE")]
     pub chain: Option<PathBuf>,
-    /// Fit Heston, Bates and Merton to the chain as well, for the report: minutes of computing
+    /// Fit Heston, Bates and Merton to the chain as well, for the report
     #[arg(long, requires = "chain")]
     pub chain_models: bool,
     /// History of implied levels: time,asset,spot,volatility
@@ -47,10 +47,10 @@ pub struct Arguments {
     /// Models of volatility to choose from
     #[arg(long, value_enum, default_value_t = Volatility::Auto)]
     pub volatility: Volatility,
-    /// Decay of EWMA per step
+    /// Decay of EWMA per step: 0.94 a day is 0.9974 an hour
     #[arg(long, value_name = "X", default_value_t = 0.94, value_parser = decay)]
     pub decay: f64,
-    /// Weight of a step in the correlation relative to the next; 1 weighs all alike
+    /// Weight of a step in the correlation relative to the next; 1 weighs all alike, 0.99 a day is 0.9996 an hour
     #[arg(long, value_name = "X", default_value_t = 0.99, value_parser = decay)]
     pub correlation_decay: f64,
     /// Write a chart of quantiles for each asset into this folder, as SVG
@@ -79,7 +79,8 @@ const AFTER_HELP: &str = concat!(
 Examples:
   shortfall calibrate scenarios/history/crypto_daily.csv --out market.yaml
   shortfall calibrate data/*.csv --chain chain.csv --as-of 2026-02-04T21:33:08Z --out market.yaml
-  shortfall calibrate data/*.csv --chain chain.csv --chain-models --out market.yaml
+  shortfall calibrate scenarios/history/crypto_daily.csv --chain scenarios/history/chain_2026-02-04.csv --chain-models \
+      --as-of 2026-02-04T21:33:08Z --out market.yaml
 
 Every model is fitted by maximum likelihood, and the lowest BIC chosen. What is put right in the
 input (rows out of order, repeated rows, gaps) is noted; two prices at one time are a fault.
@@ -125,8 +126,7 @@ pub fn calibrate(arguments: &Arguments) -> Result<(), Failure> {
         spinner.stage("writing");
         let market = market_file::write(&mut calibration, &arguments.out).map_err(failure)?;
         if arguments.chain_models {
-            spinner.stage("models of the option chain");
-            calibration.fit_chain(&market);
+            calibration.fit_chain(&market, &mut |what| spinner.stage(what));
         }
         Ok((calibration, market))
     });

@@ -22,7 +22,7 @@ pub fn choose(choice: &DeviceChoice, precision: Precision) -> Result<Box<dyn Eng
         DeviceChoice::Several(devices) => several(devices, precision),
         DeviceChoice::Auto if precision == Precision::F64 => Ok(cpu(precision, "f64 runs on the CPU only")),
         DeviceChoice::Auto => match hardware_gpu() {
-            Ok(gpu) => Ok(Box::new(WithFallback::new(gpu, precision))),
+            Ok(gpu) => Ok(Box::new(Preferred::new(Some(gpu), precision, ""))),
             Err(fault) => Ok(cpu(precision, &fault.to_string())),
         },
     }
@@ -91,67 +91,26 @@ fn hardware_name() -> Option<String> {
 }
 
 fn cpu(precision: Precision, reason: &str) -> Box<dyn Engine> {
-    Box::new(Reasoned { engine: CpuEngine::new(precision), reason: reason.to_owned() })
+    Box::new(Preferred::new(None, precision, reason))
 }
 
-/// The CPU engine with the reason why it was taken.
-struct Reasoned {
-    engine: CpuEngine,
+/// A GPU, if there is one, and the CPU that replaces it when it fails; in f32 both give the same bits,
+/// so a run may change over between two calls.
+struct Preferred {
+    gpu: Option<Box<dyn Engine>>,
+    cpu: CpuEngine,
+    /// Why the CPU works.
     reason: String,
-}
-
-impl Engine for Reasoned {
-    fn device(&self) -> DeviceReport {
-        DeviceReport { reason: self.reason.clone(), ..self.engine.device() }
-    }
-
-    fn tails(
-        &mut self,
-        job: &Job,
-        brackets: &[Bracket],
-        paths: Range<u64>,
-        progress: &mut dyn FnMut(u64),
-    ) -> Result<Vec<Tail>, EngineFault> {
-        self.engine.tails(job, brackets, paths, progress)
-    }
-
-    fn add_tails(
-        &mut self,
-        job: &Job,
-        brackets: &[Bracket],
-        paths: Range<u64>,
-        tails: &mut [Tail],
-        progress: &mut dyn FnMut(u64),
-    ) -> Result<(), EngineFault> {
-        self.engine.add_tails(job, brackets, paths, tails, progress)
-    }
-
-    fn working_bytes(&mut self, shape: &Shape, allowed: u64) -> u64 {
-        self.engine.working_bytes(shape, allowed)
-    }
-
-    fn stage_times(&self) -> Option<StageTimes> {
-        self.engine.stage_times()
-    }
-
-    fn cube(&mut self, job: &Job, paths: Range<u64>) -> Result<Cube<f32>, EngineFault> {
-        self.engine.cube(job, paths)
-    }
-}
-
-/// A GPU that the CPU replaces when it fails; in f32 both give the same bits, so a run may change
-/// over between two calls.
-struct WithFallback {
-    engine: Box<dyn Engine>,
-    on_gpu: bool,
     /// Of the GPU that was given up.
     earlier: StageTimes,
-    precision: Precision,
 }
 
-impl Engine for WithFallback {
+impl Engine for Preferred {
     fn device(&self) -> DeviceReport {
-        self.engine.device()
+        match &self.gpu {
+            Some(gpu) => gpu.device(),
+            None => DeviceReport { reason: self.reason.clone(), ..self.cpu.device() },
+        }
     }
 
     fn tails(
@@ -164,8 +123,25 @@ impl Engine for WithFallback {
         self.or_on_cpu(&mut |engine| engine.tails(job, brackets, paths.clone(), progress))
     }
 
+    fn add_tails(
+        &mut self,
+        job: &Job,
+        brackets: &[Bracket],
+        paths: Range<u64>,
+        tails: &mut [Tail],
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(), EngineFault> {
+        self.or_on_cpu(&mut |engine| engine.add_tails(job, brackets, paths.clone(), tails, progress))
+    }
+
+    /// Of whichever takes more, as the CPU may have to go on.
+    fn working_bytes(&mut self, shape: &Shape, allowed: u64) -> u64 {
+        let on_gpu = self.gpu.as_mut().map_or(0, |gpu| gpu.working_bytes(shape, allowed));
+        on_gpu.max(self.cpu.working_bytes(shape, allowed))
+    }
+
     fn stage_times(&self) -> Option<StageTimes> {
-        let mut times = self.engine.stage_times()?;
+        let mut times = self.working().stage_times()?;
         times += self.earlier;
         Some(times)
     }
@@ -175,31 +151,39 @@ impl Engine for WithFallback {
     }
 }
 
-impl WithFallback {
-    fn new(engine: Box<dyn Engine>, precision: Precision) -> Self {
-        Self { engine, on_gpu: true, earlier: StageTimes::default(), precision }
+impl Preferred {
+    /// `reason` is why the CPU works, where it does.
+    fn new(gpu: Option<Box<dyn Engine>>, precision: Precision, reason: &str) -> Self {
+        let (cpu, earlier) = (CpuEngine::new(precision), StageTimes::default());
+        Self { gpu, cpu, reason: reason.to_owned(), earlier }
+    }
+
+    fn working(&self) -> &dyn Engine {
+        self.gpu.as_deref().unwrap_or(&self.cpu)
     }
 
     fn or_on_cpu<T>(
         &mut self,
         work: &mut dyn FnMut(&mut dyn Engine) -> Result<T, EngineFault>,
     ) -> Result<T, EngineFault> {
-        match work(&mut *self.engine) {
-            Err(fault) if self.on_gpu => {
-                let reason = format!("{} gave up: {fault}", self.engine.device().name);
-                output::say_over_bar(&format!("going on with the CPU: {reason}"));
-                self.earlier = self.engine.stage_times().unwrap_or_default();
-                self.engine = cpu(self.precision, &reason);
-                self.on_gpu = false;
-                work(&mut *self.engine)
-            }
-            result => result,
-        }
+        let Some(gpu) = &mut self.gpu else { return work(&mut self.cpu) };
+        let fault = match work(gpu.as_mut()) {
+            Err(fault) => fault,
+            done => return done,
+        };
+        self.reason = format!("{} gave up: {fault}", gpu.device().name);
+        output::say_over_bar(&format!("going on with the CPU: {}", self.reason));
+        self.earlier = gpu.stage_times().unwrap_or_default();
+        self.gpu = None;
+        work(&mut self.cpu)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use shortfall::plan::Memory;
+    use shortfall::shard::Part;
+
     use super::*;
 
     /// A GPU that does not survive its first call.
@@ -232,7 +216,13 @@ mod tests {
         scenario.simulation.paths = 8192;
         let run =
             |engine: &mut dyn Engine| shortfall::run::run(&scenario, engine, &mut shortfall::run::Silent);
-        let mut falling = WithFallback::new(Box::new(Dying), Precision::F32);
+        let mut falling = Preferred::new(Some(Box::new(Dying)), Precision::F32, "");
+        let planned = |engine: &mut dyn Engine| {
+            let part = Part::whole(&scenario.portfolio, scenario.simulation.paths);
+            Memory::plan(&scenario, &part, engine, None).unwrap().peak()
+        };
+        assert_eq!(planned(&mut falling), planned(&mut CpuEngine::new(Precision::F32)));
+        assert!(planned(&mut falling) > planned(&mut Dying));
         let fallen = run(&mut falling).unwrap();
         assert_eq!(fallen.device.engine, "cpu");
         assert!(fallen.device.reason.contains("Dying GPU gave up: the device was lost (unplugged)"));

@@ -59,19 +59,30 @@ impl Progress {
             self.stage = stage;
             self.pace = Pace::default();
         }
+        self.show(&format!("{}: {stage}", self.case), done, of);
+    }
+
+    /// Of some work so much is done, from 0 to 1.
+    pub fn part(&mut self, what: &str, part: f64) {
+        /// Finer than the eye sees.
+        const WHOLE: u64 = 10_000;
+        self.show(what, (part.clamp(0.0, 1.0) * WHOLE as f64) as u64, WHOLE);
+    }
+
+    fn show(&mut self, what: &str, done: u64, of: u64) {
         self.pace.reached(done);
         match &self.show {
             Show::Nothing => {}
             Show::Bar(bar) => {
                 bar.set_length(of);
                 bar.set_position(done);
-                bar.set_message(format!("{}: {stage}", self.case));
+                bar.set_message(what.to_owned());
                 bar.set_prefix(self.left(of));
             }
             Show::Lines(last) if last.elapsed() < LINE_EVERY => {}
             Show::Lines(_) => {
                 let percent = 100 * done / of.max(1);
-                output::say(&format!("{}: {stage} {percent} %, {}", self.case, self.left(of)));
+                output::say(&format!("{what} {percent} %, {}", self.left(of)));
                 self.show = Show::Lines(Instant::now());
             }
         }

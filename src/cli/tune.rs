@@ -7,7 +7,7 @@ use shortfall::backtest::{self, tune};
 
 use super::exit::{Failure, exit_codes};
 use super::output;
-use super::progress::Spinner;
+use super::progress::Progress;
 
 /// Try lookbacks, decays, confidences, models and buffers on a history, and recommend one
 #[derive(Debug, Args)]
@@ -42,9 +42,9 @@ pub fn tune(arguments: &Arguments) -> Result<(), Failure> {
         let file = arguments.backtest.display();
         return Err(Failure::Usage(format!("{file} has no section `tune`; docs/backtest.md explains it")));
     };
-    let spinner = Spinner::new("tuning");
-    let tuned = tune::tune(&backtest, grid, &mut |what| spinner.stage(what));
-    spinner.finish();
+    let mut progress = Progress::new(true);
+    let tuned = tune::tune(&backtest, grid, &mut |what, part| progress.part(what, part));
+    progress.finish();
     if let Some(path) = &arguments.chart {
         let io = |error: std::io::Error| Failure::Io(format!("{}: {error}", path.display()));
         std::fs::write(path, tune::chart(&tuned)).map_err(io)?;

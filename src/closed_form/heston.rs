@@ -8,6 +8,8 @@
 //! integrand is analytic in a strip, so that the error falls exponentially, and an option that is
 //! worth 1e-16 of its spot keeps its digits.
 
+mod gradient;
+
 use std::f64::consts::PI;
 
 use num_complex::Complex64;
@@ -22,8 +24,13 @@ pub const SHARED_POINTS_MAX: usize = 1 << 13;
 
 /// What the trapezoidal rule and the cut leave out is below `exp(-LOG_ACCURACY)`, 1e-17, of a price.
 const LOG_ACCURACY: f64 = 39.0;
-/// Steps of the search for a saddle point: to 1e-5 of the farthest.
-const THIRDS: u32 = 56;
+/// The same where many strikes share a line, 1e-10: no quote is that exact.
+const SHARED_LOG_ACCURACY: f64 = 23.0;
+/// Logarithm of the nearest point to a pole that the search for a saddle point looks at, 1e-8 of the farthest.
+const LOG_NEAREST: f64 = -18.4;
+/// Golden sections of that search: to 4e-6 of the distance. The line need not be more exact, as the integral
+/// along any line is the same and the integrand near the saddle point nearly as small.
+const SECTIONS: u32 = 32;
 /// Distances tried for the bound of what the rule repeats.
 const REACHES: i32 = 26;
 /// Highest moment that a line passes through.
@@ -125,7 +132,7 @@ impl BatesModel {
         let law = BatesLaw::new(*self, option.expiry_years)?;
         // The cheaper of call and put; the dearer one by parity.
         let cheaper = if k >= 0.0 { OptionKind::Call } else { OptionKind::Put };
-        let value = law.line(cheaper, k).integral(k)?;
+        let value = law.line(cheaper, k, LOG_ACCURACY).integral(k)?;
         let parity = match (option.kind, cheaper) {
             (OptionKind::Call, OptionKind::Put) => -k.exp_m1(),
             (OptionKind::Put, OptionKind::Call) => k.exp_m1(),
@@ -158,21 +165,16 @@ impl BatesLaw {
 
     /// Undiscounted prices over the forward of options out of the money at log strikes `k = ln(K/F)`:
     /// calls where `k` is zero or more, puts below. All of a side share one line of integration, so that
-    /// each further strike costs little; the line is the middle strike's, and strikes more than some
-    /// deviations beyond it lose digits.
+    /// each further strike costs little: to 1e-10 of the price at the middle strike, whose line it is; strikes
+    /// more than some deviations beyond it lose digits.
     ///
     /// # Errors
     /// More than [`SHARED_POINTS_MAX`] points needed: laws so extreme that no chain asks for them.
     pub fn out_of_the_money(&self, log_strikes: &[f64]) -> Result<Vec<f64>, ClosedFormError> {
         let mut prices = vec![0.0; log_strikes.len()];
         for kind in [OptionKind::Call, OptionKind::Put] {
-            let is_side = |k: f64| (k >= 0.0) == (kind == OptionKind::Call);
-            let of_side: Vec<usize> = (0..log_strikes.len()).filter(|i| is_side(log_strikes[*i])).collect();
-            if of_side.is_empty() {
-                continue;
-            }
-            let middle = of_side.iter().map(|i| log_strikes[*i]).sum::<f64>() / of_side.len() as f64;
-            let nodes = self.line(kind, middle).nodes(middle, SHARED_POINTS_MAX)?;
+            let Some((middle, of_side)) = side(log_strikes, kind) else { continue };
+            let nodes = self.line(kind, middle, SHARED_LOG_ACCURACY).nodes(middle, SHARED_POINTS_MAX)?;
             for i in of_side {
                 prices[i] = nodes.sum(log_strikes[i]).max(0.0);
             }
@@ -180,33 +182,24 @@ impl BatesLaw {
         Ok(prices)
     }
 
-    /// The line through the saddle point of an option.
-    fn line(&self, kind: OptionKind, k: f64) -> Line<'_> {
+    /// The line through the saddle point of an option, for an error below `exp(-accuracy)` of its price.
+    fn line(&self, kind: OptionKind, k: f64, accuracy: f64) -> Line<'_> {
         // Calls integrate right of the pole at 1, puts left of the one at 0.
-        let (mut low, mut high) = match kind {
+        let (pole, end) = match kind {
             OptionKind::Call => (1.0, self.moments.1),
-            OptionKind::Put => (self.moments.0, 0.0),
+            OptionKind::Put => (0.0, self.moments.0),
         };
-        let (left, right) = (low, high);
-        // Convex between the two, so that thirds enclose its minimum; far out it is too large to tell.
         let height = |s: f64| self.height(s, k);
-        for _ in 0..THIRDS {
-            let (a, b) = (low + (high - low) / 3.0, high - (high - low) / 3.0);
-            let (at_a, at_b) = (height(a), height(b));
-            let is_left =
-                if at_a.is_finite() || at_b.is_finite() { at_a <= at_b } else { kind == OptionKind::Call };
-            if is_left { high = b } else { low = a }
-        }
-        let at = 0.5 * (low + high);
+        let at = pole + (end - pole) * lowest(|log| height(pole + (end - pole) * log.exp())).exp();
         let log_height = height(at);
         // The rule repeats the price at log strikes a period apart, damped by the line. By Chernoff's bound
         // a repetition is below `exp(height(at + d) - d period)` for every `d` on its side.
         let period = |end: f64| {
             let distances = (1..=REACHES).map(|i| (end - at) * 0.7_f64.powi(i));
-            let each = distances.map(|d| (height(at + d) - log_height + LOG_ACCURACY) / d.abs());
+            let each = distances.map(|d| (height(at + d) - log_height + accuracy) / d.abs());
             each.fold(f64::INFINITY, f64::min)
         };
-        Line { law: self, at, step: 2.0 * PI / period(left).max(period(right)), log_height }
+        Line { law: self, at, step: 2.0 * PI / period(pole).max(period(end)), log_height, accuracy }
     }
 
     /// Logarithm of the integrand where the line crosses the real axis.
@@ -223,7 +216,7 @@ impl BatesLaw {
         let sigma = h.volatility_of_variance;
         let curve = s - s * s;
         let b = h.mean_reversion - h.correlation * sigma * s;
-        let d = (b * b + sigma * sigma * curve).sqrt();
+        let d = square_root(b * b + sigma * sigma * curve);
         // b - d cancels where b points along d; its product with b + d is known.
         let less = if b.re >= 0.0 { -sigma * sigma * curve / (b + d) } else { b - d };
         let gone = 1.0 - (-d * t).exp();
@@ -250,6 +243,8 @@ struct Line<'a> {
     step: f64,
     /// Logarithm of the integrand at its real point.
     log_height: f64,
+    /// Minus the logarithm of the relative error.
+    accuracy: f64,
 }
 
 /// The integrand at the points of a line.
@@ -276,7 +271,7 @@ impl Line<'_> {
             let falls = top - log.re + (s * (s - 1.0)).norm().ln();
             values.push(value);
             // What is left is at most some thousands of points as large as this one.
-            if falls > LOG_ACCURACY + 8.0 || !value.re.is_finite() {
+            if falls > self.accuracy + 8.0 || !value.re.is_finite() {
                 return Ok(Nodes { at: self.at, step, values });
             }
             if values.len() >= limit {
@@ -294,20 +289,65 @@ impl Line<'_> {
 impl Nodes {
     /// `1/pi` times the integral at a log strike.
     fn sum(&self, k: f64) -> f64 {
-        let turn = Complex64::from_polar(1.0, -self.step * k);
-        let mut phase = Complex64::new(1.0, 0.0);
-        let mut sum = 0.0;
-        for (index, value) in self.values.iter().enumerate() {
-            // A product of turns drifts by its rounding; set right now and then.
-            if index % 64 == 0 {
-                phase = Complex64::from_polar(1.0, -self.step * k * index as f64);
-            }
-            let weight = if index == 0 { 0.5 } else { 1.0 };
-            sum += weight * (phase * value).re;
-            phase *= turn;
-        }
+        let products = phases(self.step * k).zip(&self.values).map(|(phase, value)| (phase * value).re);
+        let sum: f64 = products.sum();
         sum * self.step / PI * (-(self.at - 1.0) * k).exp()
     }
+}
+
+/// The strikes out of the money on a side, and their middle.
+fn side(log_strikes: &[f64], kind: OptionKind) -> Option<(f64, Vec<usize>)> {
+    let is_side = |i: &usize| (log_strikes[*i] >= 0.0) == (kind == OptionKind::Call);
+    let of_side: Vec<usize> = (0..log_strikes.len()).filter(is_side).collect();
+    let middle = of_side.iter().map(|i| log_strikes[*i]).sum::<f64>() / of_side.len() as f64;
+    (!of_side.is_empty()).then_some((middle, of_side))
+}
+
+/// `exp(-i angle n)` for `n` from zero, the first of them halved as the trapezoidal rule wants it.
+fn phases(angle: f64) -> impl Iterator<Item = Complex64> {
+    let turn = Complex64::from_polar(1.0, -angle);
+    let mut phase = Complex64::new(1.0, 0.0);
+    (0_usize..).map(move |index| {
+        // A product of turns drifts by its rounding; set right now and then.
+        if index % 64 == 0 {
+            phase = Complex64::from_polar(1.0, -angle * index as f64);
+        }
+        let now = if index == 0 { 0.5 * phase } else { phase };
+        phase *= turn;
+        now
+    })
+}
+
+/// The root with a real part of zero or more, without the angle that num-complex takes.
+fn square_root(z: Complex64) -> Complex64 {
+    let larger = (0.5 * (z.norm() + z.re.abs())).sqrt();
+    if larger == 0.0 {
+        return Complex64::new(0.0, 0.0);
+    }
+    let smaller = 0.5 * z.im.abs() / larger;
+    let (re, im) = if z.re >= 0.0 { (larger, smaller) } else { (smaller, larger) };
+    Complex64::new(re, im.copysign(z.im))
+}
+
+/// Where a function of the logarithm of a distance, convex in the distance, is lowest between
+/// [`LOG_NEAREST`] and zero, by golden sections; far out it may be too large to tell.
+fn lowest(height: impl Fn(f64) -> f64) -> f64 {
+    const GOLDEN: f64 = 0.618_033_988_749_894_8;
+    let (mut low, mut high) = (LOG_NEAREST, 0.0);
+    let (mut a, mut b) = (high - GOLDEN * (high - low), low + GOLDEN * (high - low));
+    let (mut at_a, mut at_b) = (height(a), height(b));
+    for _ in 0..SECTIONS {
+        if at_a <= at_b {
+            (high, b, at_b) = (b, a, at_a);
+            a = high - GOLDEN * (high - low);
+            at_a = height(a);
+        } else {
+            (low, a, at_a) = (a, b, at_b);
+            b = low + GOLDEN * (high - low);
+            at_b = height(b);
+        }
+    }
+    0.5 * (low + high)
 }
 
 /// `ln(1 + z)` without loss for a small `z`.

@@ -81,7 +81,7 @@ fn read_market(m: &Mapping<'_>, folder: &Path) -> Option<Market> {
     });
     let forecast = m.optional("forecasts", |at| {
         let table = read_named_table(at, folder)?;
-        append(at, forecasts::read(&table, assets.as_ref()?))
+        append(at, forecasts::read(&table, assets.as_ref()?, as_of?))
     });
     let (as_of, mut assets, common_jumps) = (as_of?, assets?, common_jumps?);
     forwards?;

@@ -69,14 +69,9 @@ pub fn read_into(
     }
     let accounts = reader.builder.len();
     if accounts > MAX_ACCOUNTS {
-        faults.push(Fault {
-            file: sources.positions.display().to_string(),
-            line: 0,
-            column: 0,
-            field: "account".to_owned(),
-            found: format!("{accounts} accounts"),
-            expected: format!("at most {MAX_ACCOUNTS}"),
-        });
+        let (found, expected) = (format!("{accounts} accounts"), format!("at most {MAX_ACCOUNTS}"));
+        let fault = Fault::of_file(sources.positions.display(), found, expected);
+        faults.push(Fault { field: "account".to_owned(), ..fault });
     }
     faults.into_result(Some(reader.builder)).map(Builder::finish)
 }

@@ -114,14 +114,7 @@ fn in_force(rulebook: Rulebook, as_of: Option<Date>) -> Result<Rulebook, ShelfFa
 
 /// The text of a file of at most 4 MiB: rulebooks and books are small.
 pub fn read_file(path: &Path) -> Result<String, Faults> {
-    let fault = |found: String, expected: &str| Fault {
-        file: path.display().to_string(),
-        line: 0,
-        column: 0,
-        field: String::new(),
-        found,
-        expected: expected.to_owned(),
-    };
+    let fault = |found: String, expected: &str| Fault::of_file(path.display(), found, expected);
     let size = std::fs::metadata(path).map_err(|error| fault(error.to_string(), "a readable file"))?.len();
     if size > MAX_BYTES {
         return Err(fault(format!("a file of {size} bytes"), "at most 4 MiB").into());

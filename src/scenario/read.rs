@@ -276,13 +276,9 @@ pub fn read_replays(path: &Path, market: &Market) -> Result<Vec<Replay>, Faults>
     let rows = read_replay_rows(&Table::read(path)?)?;
     let mut names: Vec<&str> = rows.iter().map(|row| row.crisis.as_str()).collect();
     names.dedup();
-    let fault = |found| Fault {
-        file: path.display().to_string(),
-        line: 0,
-        column: 0,
+    let fault = |found: String| Fault {
         field: "asset".to_owned(),
-        found,
-        expected: "a row for each asset of the market".to_owned(),
+        ..Fault::of_file(path.display(), found, "a row for each asset of the market")
     };
     names.iter().map(|name| replay_of(&rows, name, market).map_err(|found| fault(found).into())).collect()
 }

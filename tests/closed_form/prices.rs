@@ -194,6 +194,65 @@ fn a_shared_line_gives_the_same_prices() {
     }
 }
 
+/// Derivatives by the parameters against central differences of prices that are exact.
+#[test]
+fn a_gradient_is_that_of_the_prices() {
+    let row = read("bates_prices.csv", 48).swap_remove(10);
+    let base = bates(&row, true);
+    let at = [
+        base.heston.variance,
+        base.heston.mean_reversion,
+        base.heston.long_variance,
+        base.heston.volatility_of_variance,
+        base.heston.correlation,
+        base.intensity,
+        base.mean_log_jump,
+        base.sd_log_jump,
+    ];
+    let model = |p: [f64; 8]| BatesModel {
+        heston: HestonModel {
+            variance: p[0],
+            mean_reversion: p[1],
+            long_variance: p[2],
+            volatility_of_variance: p[3],
+            correlation: p[4],
+        },
+        intensity: p[5],
+        mean_log_jump: p[6],
+        sd_log_jump: p[7],
+    };
+    for days in [3.0_f64, 90.0, 400.0] {
+        let years = days / 365.0;
+        let strikes: Vec<f64> = (-8..=8).map(|i| 0.15 * f64::from(i) * years.sqrt()).collect();
+        let law = BatesLaw::new(base, years).expect("valid");
+        let (prices, gradient) = law.out_of_the_money_gradient(&strikes).expect("valid");
+        // The line's accuracy, of a price and of a derivative; the differences err by some 1e-8.
+        let tolerance = 1e-7;
+        for (k, price) in strikes.iter().zip(law.out_of_the_money(&strikes).expect("valid")) {
+            let i = strikes.iter().position(|other| other == k).expect("itself");
+            assert!((prices[i] - price).abs() <= 1e-14, "{days} {k}: {price} {}", prices[i]);
+            let kind = if *k >= 0.0 { OptionKind::Call } else { OptionKind::Put };
+            let (spot, strike) = (1.0, k.exp());
+            let option =
+                EuropeanOption { kind, spot, strike, rate: 0.0, dividend_yield: 0.0, expiry_years: years };
+            for j in 0..at.len() {
+                let step = 1e-4 * at[j].abs();
+                let moved = |by: f64| {
+                    let mut p = at;
+                    p[j] += by;
+                    model(p).price(&option).expect("valid")
+                };
+                let difference = (moved(step) - moved(-step)) / (2.0 * step);
+                let (ours, size) = (gradient[j][i], price / at[j].abs());
+                assert!(
+                    (ours - difference).abs() <= tolerance * (size + difference.abs()),
+                    "{days} {k} by {j}: {ours} {difference}"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn a_wrong_heston_is_seen() {
     let row = &read("heston_prices.csv", 52)[3];

@@ -1,61 +1,39 @@
 //! Full-revaluation VaR and ES of eleven option books under Merton jumps.
 
+use crate::books::{Leg, books};
 use crate::table::read;
 use crate::tolerance::{BOOK_RELATIVE, close};
-use serde::Deserialize;
 use shortfall::closed_form::black::black_forward;
 use shortfall::closed_form::expected_shortfall::{LossGrid, book_tail};
 use shortfall::closed_form::{MertonModel, OptionKind};
-use std::collections::BTreeMap;
 
-#[derive(Deserialize)]
-struct Books {
-    #[serde(rename = "F0")]
-    forward_now: f64,
-    portfolios: BTreeMap<String, Vec<Leg>>,
-}
-
-#[derive(Deserialize)]
-struct Leg {
-    #[serde(rename = "type")]
-    kind: String,
-    qty: f64,
-    strike: f64,
-    #[serde(rename = "T_days")]
-    expiry_days: f64,
-    iv: f64,
-}
-
-impl Leg {
-    /// In coin only options are divided by the forward; `U` counts as money in both units, which is
-    /// how the reference table has it.
-    fn value(&self, forward_now: f64, forward: f64, day: f64, coin: bool) -> f64 {
-        let option = |kind| {
-            let sd = self.iv * ((self.expiry_days - day) / 365.0).sqrt();
-            let value = black_forward(kind, forward, self.strike, sd);
-            self.qty * if coin { value / forward } else { value }
-        };
-        match self.kind.as_str() {
-            "C" => option(OptionKind::Call),
-            "P" => option(OptionKind::Put),
-            "U" => self.qty * forward,
-            "I" => self.qty * (1.0 / forward_now - 1.0 / forward) * if coin { 1.0 } else { forward },
-            other => panic!("leg type {other}"),
-        }
+/// In coin only options are divided by the forward; `U` counts as money in both units, which is
+/// how the reference table has it.
+fn leg_value(leg: &Leg, forward_now: f64, forward: f64, day: f64, coin: bool) -> f64 {
+    let option = |kind| {
+        let sd = leg.iv * ((leg.expiry_days - day) / 365.0).sqrt();
+        let value = black_forward(kind, forward, leg.strike, sd);
+        leg.qty * if coin { value / forward } else { value }
+    };
+    match leg.kind.as_str() {
+        "C" => option(OptionKind::Call),
+        "P" => option(OptionKind::Put),
+        "U" => leg.qty * forward,
+        "I" => leg.qty * (1.0 / forward_now - 1.0 / forward) * if coin { 1.0 } else { forward },
+        other => panic!("leg type {other}"),
     }
 }
 
 #[test]
 fn option_books() {
-    let text = include_str!("../data/option_books.json");
-    let books: Books = serde_json::from_str(text).expect("books");
+    let books = books();
     let grid = LossGrid { kinks: Vec::new(), panel_width_max: 0.02 };
     let (mut worst, mut impossible) = (0f64, 0);
     for row in read("option_books_es.csv", 168) {
         let legs = &books.portfolios[row.text("portfolio")];
         let (day, coin) = (row.number("horizon_days_365"), row.text("unit") == "coin");
         let value = |forward: f64, day: f64| -> f64 {
-            legs.iter().map(|leg| leg.value(books.forward_now, forward, day, coin)).sum()
+            legs.iter().map(|leg| leg_value(leg, books.forward_now, forward, day, coin)).sum()
         };
         let now = value(books.forward_now, 0.0);
         assert!(close(now, row.number("V0"), 1e-11), "{row}\nours {now}");

@@ -8,6 +8,7 @@ use shortfall::backtest::tune::{Setting, tune};
 use shortfall::backtest::walk::{Track, walk};
 use shortfall::backtest::{self, Backtest};
 use shortfall::calibrate::history::day;
+use shortfall::margin::procyclicality::Measures;
 
 use crate::data::{assert_near, number, root, table};
 
@@ -43,7 +44,7 @@ fn small(folder: &Path, days: usize, factor: impl Fn(usize) -> f64) -> Backtest 
 }
 
 fn tracks(backtest: &Backtest) -> Vec<Track> {
-    walk(backtest, &mut |_| {})
+    walk(backtest, &mut |_, _| {})
 }
 
 #[test]
@@ -111,7 +112,7 @@ fn the_shipped_backtests_find_fat_tails() {
     for (file, days) in [("backtest.yaml", 1600), ("backtest_sp500.yaml", 23_000)] {
         let mut backtest = backtest::read(&root().join("scenarios").join(file)).unwrap();
         backtest.models = vec![Model::EwmaFhs, Model::EwmaNormal];
-        let outcome = backtest::run(&backtest, &mut |_| {});
+        let outcome = backtest::run(&backtest, &mut |_, _| {});
         assert_eq!(outcome.summaries.len(), 2 * backtest.books.len());
         assert!(outcome.empty.is_empty());
         for pair in outcome.summaries.chunks(2) {
@@ -195,7 +196,7 @@ fn tuning_chooses_without_the_days_held_back() {
         );
         std::fs::write(folder.path().join("b.yaml"), text + GRID).unwrap();
         let backtest = backtest::read(&folder.path().join("b.yaml")).unwrap();
-        let tuned = tune(&backtest, backtest.tune.as_ref().unwrap(), &mut |_| {});
+        let tuned = tune(&backtest, backtest.tune.as_ref().unwrap(), &mut |_, _| {});
         // Two horizons, lookbacks, levels and buffers, and two decays where there are any.
         assert_eq!(tuned.settings.len(), 2 * 2 * 2 * 2 * (1 + 2 + 2));
         let recommended: Vec<usize> = tuned.recommendations.iter().map(|r| r.setting.unwrap()).collect();
@@ -221,4 +222,60 @@ fn tuning_chooses_without_the_days_held_back() {
     // A shock in the days held back changes how the choice is judged, not the choice.
     assert_eq!((&chosen[0].0, chosen[0].1), (&chosen[1].0, chosen[1].1));
     assert_ne!(chosen[0].2, chosen[1].2);
+}
+
+#[test]
+fn settings_are_those_of_separate_backtests() {
+    const GRID: &str = "tune: {held_back_from: 2019-09-01, coverage: 0.97, lookbacks: [200, 300], decays: [0.94, 0.99], confidences: [0.95, 0.99], buffers: [0, 0.25]}\n";
+    let folder = tempfile::tempdir().unwrap();
+    small(folder.path(), 800, |_| 1.0);
+    let text = SMALL.replace("ewma-normal, monte-carlo", "ewma-normal").replace("refit: 60", "refit: 100");
+    std::fs::write(folder.path().join("b.yaml"), text + GRID).unwrap();
+    let backtest = backtest::read(&folder.path().join("b.yaml")).unwrap();
+    let grid = backtest.tune.clone().unwrap();
+    let tuned = tune(&backtest, &grid, &mut |_, _| {});
+    let first = |track: &Track| track.days[0].date;
+    let mut longest = backtest.clone();
+    longest.lookback = 300;
+    let longest = tracks(&longest);
+    let start = |book: &str| longest.iter().filter(|t| t.book == book).map(first).max().unwrap();
+    let mut compared = 0;
+    for setting in &tuned.settings {
+        let mut alone = backtest.clone();
+        (alone.lookback, alone.models) = (setting.lookback, vec![setting.model]);
+        (alone.horizons, alone.buffer) = (vec![setting.horizon], setting.buffer);
+        alone.confidence = shortfall::units::Confidence::new(setting.confidence).unwrap();
+        alone.decay = setting.decay.unwrap_or(alone.decay);
+        let tracks = tracks(&alone);
+        for (is_held_back, score) in [(false, setting.chosen_on), (true, setting.held_back)] {
+            let (mut days, mut covered, mut cost, mut rise) = (0, 0, 0.0, 0.0);
+            for (track, book) in tracks.iter().zip(&backtest.books) {
+                let is_in = |index: usize| {
+                    let last = track.days.get(index + setting.horizon - 1).map(|day| day.date);
+                    let from = track.days[index].date;
+                    let is_before = last.is_some_and(|last| last < grid.held_back_from);
+                    from >= start(&track.book)
+                        && if is_held_back { from >= grid.held_back_from } else { is_before }
+                };
+                let used: Vec<_> =
+                    (0..track.days.len()).filter(|i| is_in(*i)).map(|i| track.days[i]).collect();
+                days += used.len();
+                covered += used.iter().filter(|day| day.loss <= day.margin).count();
+                let margins: Vec<f64> = used.iter().map(|day| day.margin).collect();
+                cost += margins.iter().sum::<f64>() / margins.len() as f64 / book.gross() / 3.0;
+                rise += Measures::of(&margins, 5).largest_rise.unwrap() / 3.0;
+            }
+            let what = format!("{setting:?}");
+            assert_eq!((score.days, score.coverage), (days as u64, covered as f64 / days as f64), "{what}");
+            // Sums in another order.
+            assert_near(score.cost, cost, 1e-12, 0.0, &what);
+            assert_near(score.rise, rise, 1e-12, 1e-12, &what);
+            compared += 1;
+        }
+    }
+    // Two horizons, lookbacks, levels and buffers, two decays where there are any, and two parts.
+    assert_eq!(compared, 2 * 2 * 2 * 2 * 2 * (1 + 2 + 1 + 2 + 2));
+    // Another lookback is not the same: the comparison sees a difference.
+    let pair: Vec<&Setting> = tuned.settings.iter().filter(|s| s.model == Model::Historical).collect();
+    assert!(pair.iter().any(|s| s.chosen_on != pair[0].chosen_on));
 }

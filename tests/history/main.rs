@@ -4,8 +4,10 @@
 mod backtest;
 mod calibrate;
 mod carry;
+mod chains;
 mod data;
 mod estimates;
+mod hourly;
 mod monte_carlo;
 mod option_books;
 mod pack;

@@ -42,7 +42,7 @@ fn mean_shortfall(track: &Track) -> f64 {
 fn normal_assets_have_normal_margins() {
     let folder = tempfile::tempdir().unwrap();
     let books = "  - {name: one, positions: {AAA: 1}}\n  - {name: both, positions: {AAA: 1, BBB: 1}}\n  - {name: hedged, positions: {AAA: 1, BBB: -1}}\n";
-    let tracks = walk(&history(folder.path(), "ewma-normal, monte-carlo", books, |_| 0.0), &mut |_| {});
+    let tracks = walk(&history(folder.path(), "ewma-normal, monte-carlo", books, |_| 0.0), &mut |_, _| {});
     let of = |book: &str, horizon: usize, model: usize| {
         let is_it = |t: &&Track| t.book == book && t.horizon == horizon;
         tracks.iter().filter(is_it).nth(model).unwrap()
@@ -76,7 +76,7 @@ fn own_jumps_are_found_and_margined() {
     // One day in fifty falls by 8 % more: twice as often as a loss that a 99 % margin need not cover.
     for size in [0.0, -0.08] {
         let shock = |day: usize| if day % 50 == 49 { size } else { 0.0 };
-        let tracks = walk(&history(folder.path(), "monte-carlo", books, shock), &mut |_| {});
+        let tracks = walk(&history(folder.path(), "monte-carlo", books, shock), &mut |_, _| {});
         let one_day: Vec<f64> = tracks.iter().filter(|t| t.horizon == 1).map(mean_shortfall).collect();
         means.push(one_day);
     }
@@ -88,4 +88,28 @@ fn own_jumps_are_found_and_margined() {
     assert!(jumpy[1] < 0.6 * jumpy[0], "{jumpy:?}");
     // The other asset does not jump, but shares the tail of the deviations that are wrong after one.
     assert!((jumpy[2] / calm[2] - 1.0).abs() < 0.2, "{jumpy:?} {calm:?}");
+}
+
+#[test]
+fn a_floor_only_ever_raises_a_margin() {
+    let folder = tempfile::tempdir().unwrap();
+    // A storm of four deviations, and calm since: forecasts fall, the deviation of the whole past does not.
+    let storm = |day: usize| if day < 500 { 4.0 * DEVIATION * [1.0, -1.0][day % 2] } else { 0.0 };
+    let tracks = |floor: f64| {
+        let books = format!(
+            "  - {{name: long, positions: {{AAA: 1}}}}\n  - {{name: short, positions: {{AAA: -1}}}}\nvolatility: {{forecaster: har, floor: {floor}}}\n"
+        );
+        walk(&history(folder.path(), "monte-carlo", &books, storm), &mut |_, _| {})
+    };
+    let [none, half, whole] = [0.0, 0.5, 1.0].map(tracks);
+    for ((none, half), whole) in none.iter().zip(&half).zip(&whole) {
+        for ((none, half), whole) in none.days.iter().zip(&half.days).zip(&whole.days) {
+            // The same random words, so that a larger deviation is a larger loss on every path.
+            assert!(none.margin <= half.margin && half.margin <= whole.margin, "{none:?} {half:?} {whole:?}");
+        }
+        // Fits are made without the floor, or they would take it out again.
+        let last =
+            |track: &Track| mean_shortfall(&Track { days: track.days[100..].to_vec(), ..track.clone() });
+        assert!(last(whole) > 2.0 * last(none), "{} {}", last(whole), last(none));
+    }
 }

@@ -1,5 +1,8 @@
 //! Forecasters of volatility: the test between them, and the walk.
 
+use std::path::Path;
+
+use assert_cmd::Command;
 use rand::RngExt;
 use shortfall::backtest::Backtest;
 use shortfall::backtest::past::Past;
@@ -58,7 +61,7 @@ fn bitcoin(days: usize, jump: usize) -> Backtest {
 
 #[test]
 fn forecasters_are_compared_with_the_champion() {
-    let prediction = predict(&bitcoin(900, 900), &mut |_| {});
+    let prediction = predict(&bitcoin(900, 900), None, &mut |_, _| {});
     let scores = prediction.scores;
     let names: Vec<&str> = scores.iter().map(|s| s.forecaster).collect();
     let all: Vec<&str> = Forecaster::ALL.iter().map(|f| f.name()).chain([WINNER]).collect();
@@ -69,11 +72,11 @@ fn forecasters_are_compared_with_the_champion() {
     // Without a measure of variance within the day one forecaster is missing, and nothing else.
     let mut plain = bitcoin(900, 900);
     plain.variances = None;
-    let scores = predict(&plain, &mut |_| {}).scores;
+    let scores = predict(&plain, None, &mut |_, _| {}).scores;
     assert_eq!(scores.len(), all.len() - 1);
     assert!(scores.iter().all(|s| s.forecaster != Forecaster::HarRealised.name()));
     // Too short a history has no score rather than a poor one.
-    let short = predict(&bitcoin(200, 200), &mut |_| {});
+    let short = predict(&bitcoin(200, 200), None, &mut |_, _| {});
     assert!(short.scores.is_empty() && short.short == ["BTC"]);
 }
 
@@ -146,5 +149,123 @@ fn shipped_variances_are_those_of_the_raw_prices() {
             compared += 1;
         }
         assert!(compared >= 3000, "{name}: {compared}");
+    }
+}
+
+fn shortfall(arguments: &[&str], folder: &Path) -> std::process::Output {
+    Command::cargo_bin("shortfall").unwrap().args(arguments).current_dir(folder).output().unwrap()
+}
+
+/// A folder with the small shipped night and its market.
+fn quickstart() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for part in ["quickstart", "market/quickstart"] {
+        std::fs::create_dir_all(folder.path().join(part)).unwrap();
+        for file in std::fs::read_dir(root().join("scenarios").join(part)).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), folder.path().join(part).join(file.file_name())).unwrap();
+        }
+    }
+    let scenario = std::fs::read_to_string(root().join("scenarios/quickstart.yaml")).unwrap();
+    std::fs::write(folder.path().join("quickstart.yaml"), scenario).unwrap();
+    folder
+}
+
+/// Expected Shortfall of each account of the base case.
+fn shortfalls(folder: &Path) -> Vec<f64> {
+    let run = shortfall(&["run", "quickstart.yaml", "--paths", "16384", "--json"], folder);
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let result: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
+    let accounts = result["cases"][0]["accounts"].as_array().unwrap();
+    accounts.iter().map(|a| a["maintenance"]["expected_shortfall"].as_f64().unwrap()).collect()
+}
+
+#[test]
+fn margins_follow_the_forecasts_that_a_market_names() {
+    let folder = quickstart();
+    let folder = folder.path();
+    let plain = shortfalls(folder);
+    let history = root().join("scenarios/history");
+    let text = format!(
+        "{{name: b, history: {0}/crypto_daily.csv, variances: {0}/crypto_variances.csv, confidence: 0.99, lookback: 500, refit: 200, models: [historical], books: [{{name: long, positions: {{BTC: 1}}}}]}}",
+        history.display()
+    );
+    std::fs::write(folder.join("b.yaml"), text).unwrap();
+    let table = "market/quickstart/forecasts.csv";
+    let predict = ["predict", "b.yaml", "--assets", "BTC,ETH", "--as-of", "2026-02-04", "--out", table];
+    let output = shortfall(&predict, folder);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success() && text.contains("from 2026-02-04 on") && !text.contains("SOL"),
+        "{text}"
+    );
+    let written = std::fs::read_to_string(folder.join(table)).unwrap();
+    assert!(
+        written.starts_with("asset,volatility,as_of\nBTC,") && written.contains(",2026-02-04\n"),
+        "{written}"
+    );
+    let market = folder.join("market/quickstart/market.yaml");
+    let with = std::fs::read_to_string(&market).unwrap() + "forecasts: forecasts.csv\n";
+    std::fs::write(&market, with).unwrap();
+    let predicted = shortfalls(folder);
+    assert!(plain.iter().zip(&predicted).all(|(a, b)| (a / b - 1.0).abs() > 1e-3), "{plain:?} {predicted:?}");
+    // Twice the volatility of all assets costs every account more.
+    std::fs::write(folder.join(table), "asset,volatility\nBTC,1.6\nETH,2.4\nSOL,2.4\n").unwrap();
+    let stormy = shortfalls(folder);
+    assert!(stormy.iter().zip(&plain).all(|(a, b)| a > b), "{stormy:?} {plain:?}");
+    // Of another day, or of an asset that the market has not: faults with their places, all together.
+    let bad = "asset,volatility,as_of\nBTC,0.6,2026-02-05\nETH,0.6,2026-01-20\nDOGE,0.6,2026-02-04\nSOL,0.6,2026-01-28\n";
+    std::fs::write(folder.join(table), bad).unwrap();
+    let output = shortfall(&["run", "quickstart.yaml"], folder);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(65), "{error}");
+    for part in ["csv:2: as_of", "csv:3: as_of", "csv:4: asset", "2026-02-04"] {
+        assert!(error.contains(part), "{part} in {error}");
+    }
+    assert!(!error.contains("csv:5"), "a week old is not stale: {error}");
+    // What the history lacks is said before anything is computed.
+    for (flag, value) in [("--assets", "BTC,NONE"), ("--as-of", "2017-01-01")] {
+        assert_eq!(shortfall(&["predict", "b.yaml", flag, value], folder).status.code(), Some(2), "{flag}");
+    }
+}
+
+#[test]
+fn hours_and_ranges_become_variances_of_a_forecast() {
+    const DAYS: usize = 420;
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let day = |d: usize| jiff::civil::date(2024, 1, 1).checked_add(jiff::Span::new().days(d as i64)).unwrap();
+    // Volatility that rises and falls over weeks: hours see it, closing prices of days hardly.
+    let deviation = |d: usize| 0.006 * (1.0 + 0.8 * (d as f64 / 9.0).sin());
+    let normals = normals(11, 24 * DAYS);
+    let (mut price, mut daily) = (100.0, "date,AAA,BBB\n".to_owned());
+    let mut hourly = "time_utc,AAA\n".to_owned();
+    let mut ranges = "date,open,high,low,close\n".to_owned();
+    for d in 0..DAYS {
+        let open = price;
+        let (mut high, mut low): (f64, f64) = (open, open);
+        for h in 0..24 {
+            price *= (deviation(d) * normals[24 * d + h]).exp();
+            (high, low) = (high.max(price), low.min(price));
+            hourly += &format!("{} {h:02}:00,{price}\n", day(d));
+        }
+        daily += &format!("{},{price},{price}\n", day(d));
+        ranges += &format!("{},{open},{high},{low},{price}\n", day(d));
+    }
+    for (name, text) in [("daily.csv", daily), ("hourly.csv", hourly), ("BBB.csv", ranges)] {
+        std::fs::write(folder.join(name), text).unwrap();
+    }
+    let file = "{name: b, history: daily.csv, variances: [hourly.csv, BBB.csv], confidence: 0.99, lookback: 150, refit: 100, models: [historical], books: [{name: long, positions: {AAA: 1}}]}";
+    std::fs::write(folder.join("b.yaml"), file).unwrap();
+    let output = shortfall(&["predict", "b.yaml", "--json"], folder);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let qlike = |asset: &str, forecaster: &str| {
+        let scores = found["scores"].as_array().unwrap();
+        let score = scores.iter().find(|s| s["asset"] == asset && s["forecaster"] == forecaster);
+        score.unwrap()["qlike"].as_f64().unwrap()
+    };
+    for asset in ["AAA", "BBB"] {
+        assert!(qlike(asset, "har-realised") < qlike(asset, "har"), "{asset}: {found}");
     }
 }

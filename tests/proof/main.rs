@@ -3,6 +3,8 @@
 //! Every comparison has a negative control that shows it can fail. A Monte Carlo check is
 //! `|estimate - truth| <= 5` standard errors at a fixed seed.
 
+#[path = "../closed_form/books.rs"]
+mod books;
 mod fixture;
 mod score;
 #[path = "../closed_form/table.rs"]

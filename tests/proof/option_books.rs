@@ -8,40 +8,18 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
 use shortfall::closed_form::MertonModel;
 use shortfall::instrument::{Kind, Right, Settlement};
 use shortfall::market::{Asset, Correlation, Market};
 use shortfall::scenario::Precision;
 
+use crate::books::{Books, Leg, books};
 use crate::fixture::{BOTH, INVERSE_PERPETUAL, Setup, asset, market, merton, option};
 use crate::score::Scores;
 use crate::table::{Row, read};
 use crate::tolerance::{BOOK_PRINTED, F32_BOOK, F32_COLLECTED};
 
 const PATHS: u64 = 1_000_003;
-
-#[derive(Deserialize)]
-struct Books {
-    #[serde(rename = "F0")]
-    forward_now: f64,
-    portfolios: BTreeMap<String, Vec<Leg>>,
-}
-
-#[derive(Deserialize)]
-struct Leg {
-    #[serde(rename = "type")]
-    kind: String,
-    qty: f64,
-    strike: f64,
-    #[serde(rename = "T_days")]
-    expiry_days: f64,
-    iv: f64,
-}
-
-fn books() -> Books {
-    serde_json::from_str(include_str!("../data/option_books.json")).expect("books")
-}
 
 fn model(row: &Row) -> MertonModel {
     MertonModel {

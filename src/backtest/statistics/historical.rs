@@ -13,11 +13,20 @@ pub fn tail_count(losses: usize, confidence: f64) -> usize {
 /// the historical-simulation convention of Open Source Risk Engine. Reorders `losses`, which must
 /// not be empty.
 pub fn empirical_tail(losses: &mut [f64], confidence: f64) -> TailFigures {
-    let count = tail_count(losses.len(), confidence);
-    let (largest, value_at_risk, _) = losses.select_nth_unstable_by(count - 1, |a, b| b.total_cmp(a));
-    let value_at_risk = *value_at_risk;
+    empirical_tails(losses, &[confidence])[0]
+}
+
+/// The same at several confidences, of which there must be one: the largest losses are sorted once.
+pub fn empirical_tails(losses: &mut [f64], confidences: &[f64]) -> Vec<TailFigures> {
+    let counts: Vec<usize> = confidences.iter().map(|level| tail_count(losses.len(), *level)).collect();
+    let most = counts.iter().copied().max().expect("a confidence");
+    losses.select_nth_unstable_by(most - 1, |a, b| b.total_cmp(a));
+    let largest = &mut losses[..most];
     // Summed in descending order: the same bits whatever order the losses came in.
     largest.sort_unstable_by(|a, b| b.total_cmp(a));
-    let sum = largest.iter().sum::<f64>() + value_at_risk;
-    TailFigures { value_at_risk, expected_shortfall: sum / count as f64 }
+    let figures = |count: &usize| TailFigures {
+        value_at_risk: largest[count - 1],
+        expected_shortfall: largest[..*count].iter().sum::<f64>() / *count as f64,
+    };
+    counts.iter().map(figures).collect()
 }

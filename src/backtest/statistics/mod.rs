@@ -11,7 +11,7 @@ mod traffic_light;
 
 pub use acerbi_szekely::{NullDistribution, Scores, TailShape, scores};
 pub use christoffersen::{Christoffersen, christoffersen};
-pub use historical::{empirical_tail, tail_count};
+pub use historical::{empirical_tail, empirical_tails, tail_count};
 pub use kupiec::{non_rejection_region, proportion_of_failures};
 pub use traffic_light::{TrafficLight, Zone, traffic_light};
 

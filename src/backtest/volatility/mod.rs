@@ -196,20 +196,30 @@ fn sizes(variances: &[f64], times: &[usize], ewma: &[f64]) -> Option<Vec<f64>> {
     (10 * missing <= times.len()).then(|| times.iter().enumerate().map(size).collect())
 }
 
-/// Filters of all assets for a model: with the deviations of the forecaster chosen, where it has them.
+/// Filters of all assets for a model, with the deviations of the forecaster chosen, where it has them. Fitted
+/// are those of assets that the model looks at: a law of linear books looks at their own P&L, and at assets
+/// for options only.
 pub fn filters<'a>(past: &'a Past<'_>, model: Model) -> Vec<Filter<'a>> {
     let backtest = past.backtest;
     let (lookback, refit, decay) = (backtest.lookback, backtest.refit, backtest.decay);
     let choice = backtest.volatility;
+    let is_law = matches!(model, Model::EwmaT | Model::EwmaNormal);
+    let is_looked_at = |asset: usize| {
+        let mut books = backtest.books.iter().filter(|book| !is_law || !book.options.is_empty());
+        books.any(|book| book.assets().binary_search(&asset).is_ok())
+    };
     let of_asset = |(asset, returns): (usize, &'a Vec<f64>)| {
         let is_chosen = model == Model::MonteCarlo && choice.forecaster != Some(Forecaster::Ewma);
-        match Series::new(past, asset).filter(|_| is_chosen) {
+        let series = if is_chosen { Series::new(past, asset) } else { None };
+        let filter = match series {
             Some(series) => {
                 let deviations = chosen_deviations(past, returns, &series, choice);
-                Filter::with_deviations(model, returns, lookback, refit, deviations)
+                let floored = floored_deviations(past, &series, &deviations, choice.floor);
+                Filter::new(model, returns, lookback, deviations).floored(floored)
             }
-            None => Filter::new(model, returns, lookback, refit, decay),
-        }
+            None => Filter::new(model, returns, lookback, model::ewma_deviations(returns, decay)),
+        };
+        if is_looked_at(asset) { filter.fitted(refit) } else { filter }
     };
     past.returns.par_iter().enumerate().map(of_asset).collect()
 }
@@ -224,16 +234,25 @@ fn chosen_deviations(past: &Past<'_>, returns: &[f64], series: &Series, choice: 
     };
     let mut deviations = model::ewma_deviations(returns, past.backtest.decay);
     let Some(variances) = variances else { return deviations };
-    let floors = long_deviations(&series.returns, FLOOR_YEARS * past.steps_per_year);
     let first = series.first();
     let mut seen = 0;
     for t in 0..deviations.len() {
         if seen >= first {
-            deviations[t] = floored(past, t, variances[seen - first].sqrt(), choice.floor * floors[seen]);
+            deviations[t] = variances[seen - first].sqrt();
         }
         seen += usize::from(returns.get(t).is_some_and(|r| r.is_finite()));
     }
     deviations
+}
+
+/// Those deviations, from the first that a forecaster has on not below the floor.
+fn floored_deviations(past: &Past<'_>, series: &Series, deviations: &[f64], floor: f64) -> Vec<f64> {
+    let floors = long_deviations(&series.returns, FLOOR_YEARS * past.steps_per_year);
+    let at = |(t, deviation): (usize, &f64)| {
+        let seen = series.times.partition_point(|time| *time < t);
+        if seen < series.first() { *deviation } else { floored(past, t, *deviation, floor * floors[seen]) }
+    };
+    deviations.iter().enumerate().map(at).collect()
 }
 
 /// What has won by the end of a series, and its deviation for the step after the last, not below the floor;

@@ -195,14 +195,7 @@ pub fn read(folder: &Path) -> Result<Saved, Faults> {
 }
 
 fn fault(folder: &Path, name: &str, field: &str, found: &str, expected: &str) -> Fault {
-    Fault {
-        file: folder.join(name).display().to_string(),
-        line: 0,
-        column: 0,
-        field: field.to_owned(),
-        found: found.to_owned(),
-        expected: expected.to_owned(),
-    }
+    Fault { field: field.to_owned(), ..Fault::of_file(folder.join(name).display(), found, expected) }
 }
 
 fn json<T: DeserializeOwned>(folder: &Path, name: &str, faults: &mut Faults) -> Option<T> {

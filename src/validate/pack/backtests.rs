@@ -14,7 +14,7 @@ pub(super) fn backtest(options: &Options, file: &str) -> Result<Vec<Block>, Stri
     if options.effort.is_quick {
         backtest.models.retain(|model| QUICK.contains(model));
     }
-    let outcome = backtest::run(&backtest, &mut |_| ());
+    let outcome = backtest::run(&backtest, &mut |_, _| ());
     let first = outcome.summaries.first().ok_or("no book has a day")?;
     let text = format!(
         "{} of the next step from the {} steps before it, which are all that a forecast sees; {} to {} for `{}`. These are results \

@@ -150,7 +150,7 @@ fn of_chain(model: &'static str, name: &str, truth: BatesModel, seed: u64) -> Re
             chain.quotes.push(Quote { asset: "X".to_owned(), expiry, strike: 100.0 * k.exp(), volatilities });
         }
     }
-    let fits = chain_model::fit_all(&chain, &market(vec![asset(100.0, 0.5)]));
+    let fits = chain_model::fit_all(&chain, &market(vec![asset(100.0, 0.5)]), &mut |_| ());
     let found = fits.into_iter().flat_map(|fit| fit.models).find(|fit| fit.name == name);
     let found = found.ok_or_else(|| format!("{model}: no fit"))?.parameters;
     let h = truth.heston;

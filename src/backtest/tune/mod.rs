@@ -1,16 +1,19 @@
 //! Which settings? All of a grid on one part of the history, judged on the part held back.
 
+mod report;
+
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use jiff::civil::Date;
+use rayon::prelude::*;
 use serde::Serialize;
 
+pub use self::report::{chart, text};
+use super::Monitor;
 use super::config::{Backtest, Grid};
 use super::model::Model;
 use super::walk::{Track, walk_levels};
 use crate::margin::procyclicality::Measures;
-use crate::plot::{Axes, Axis, Scale, Series, Style, xy};
 
 /// Days within which the largest rise is looked for.
 const RISE_DAYS: usize = 5;
@@ -79,54 +82,24 @@ pub struct Recommendation {
 }
 
 /// Tries a grid. Every setting is judged on the same days: those that the longest lookback reaches.
-pub fn tune(backtest: &Backtest, grid: &Grid, monitor: &mut dyn FnMut(&str)) -> Tuned {
-    let mut lookbacks = grid.lookbacks.clone();
-    lookbacks.sort_unstable_by(|a, b| b.cmp(a));
-    lookbacks.dedup();
+pub fn tune(backtest: &Backtest, grid: &Grid, monitor: &mut Monitor<'_>) -> Tuned {
+    let trials = trials(backtest, grid);
+    let effort = |trial: &Backtest| -> f64 {
+        trial.lookback as f64 * trial.models.iter().map(|model| model.effort()).sum::<f64>()
+    };
+    let whole: f64 = trials.iter().map(effort).sum();
+    let mut done = 0.0;
     let mut starts: Option<Starts> = None;
     let mut settings = Vec::new();
-    let of = lookbacks.len() * grid.decays.len();
-    let trials =
-        lookbacks.iter().flat_map(|lookback| grid.decays.iter().enumerate().map(move |d| (*lookback, d)));
-    for (number, (lookback, (index, decay))) in trials.enumerate() {
-        let mut trial = backtest.clone();
-        (trial.lookback, trial.decay, trial.buffer) = (lookback, *decay, 0.0);
-        if let Some(horizons) = &grid.horizons {
-            trial.horizons.clone_from(horizons);
-        }
-        if let Some(models) = &grid.models {
-            trial.models.clone_from(models);
-        }
-        // A model without a decay is tried once.
-        trial.models.retain(|model| index == 0 || has_decay(*model));
-        let levels = walk_levels(&trial, &grid.confidences, &mut |what| {
-            monitor(&format!("{} of {of}: lookback {lookback}, decay {decay}, {what}", number + 1));
+    for trial in &trials {
+        // One walk gives all confidences; a buffer is a factor.
+        let levels = walk_levels(trial, &grid.confidences, &mut |model, part| {
+            let what = format!("{model}, lookback {}, decay {}", trial.lookback, trial.decay);
+            monitor(&what, (done + part * effort(trial)) / whole);
         });
+        done += effort(trial);
         let starts = starts.get_or_insert_with(|| first_days(&levels[0]));
-        for (confidence, tracks) in grid.confidences.iter().zip(&levels) {
-            for (horizon, model) in
-                trial.horizons.iter().flat_map(|h| trial.models.iter().map(move |m| (*h, *m)))
-            {
-                let is_of = |track: &&Track| (track.horizon, track.model) == (horizon, model);
-                let of_model: Vec<&Track> = tracks.iter().filter(is_of).collect();
-                settings.extend(grid.buffers.iter().map(|buffer| {
-                    let score = |from: Option<Date>, to: Option<Date>| {
-                        score(backtest, &of_model, starts, (from, to), *buffer)
-                    };
-                    Setting {
-                        horizon,
-                        model,
-                        lookback,
-                        decay: has_decay(model).then_some(*decay),
-                        confidence: confidence.get(),
-                        buffer: *buffer,
-                        chosen_on: score(None, Some(grid.held_back_from)),
-                        held_back: score(Some(grid.held_back_from), None),
-                        is_on_frontier: false,
-                    }
-                }));
-            }
-        }
+        settings.extend(scored(grid, trial, &levels, starts));
     }
     settings.sort_by(|a, b| a.horizon.cmp(&b.horizon).then(a.chosen_on.cost.total_cmp(&b.chosen_on.cost)));
     settings.chunk_by_mut(|a, b| a.horizon == b.horizon).for_each(mark_frontier);
@@ -137,6 +110,59 @@ pub fn tune(backtest: &Backtest, grid: &Grid, monitor: &mut dyn FnMut(&str)) -> 
         recommendations: recommend(grid, &settings),
         settings,
     }
+}
+
+/// A backtest for each lookback and decay, the longest lookback first. A model without a decay is tried once.
+fn trials(backtest: &Backtest, grid: &Grid) -> Vec<Backtest> {
+    let mut lookbacks = grid.lookbacks.clone();
+    lookbacks.sort_unstable_by(|a, b| b.cmp(a));
+    lookbacks.dedup();
+    let horizons = grid.horizons.as_ref().unwrap_or(&backtest.horizons);
+    let models = grid.models.as_ref().unwrap_or(&backtest.models);
+    let trial = |lookback: usize, index: usize| {
+        let is_tried = |model: &Model| index == 0 || has_decay(*model);
+        Backtest {
+            lookback,
+            decay: grid.decays[index],
+            buffer: 0.0,
+            horizons: horizons.clone(),
+            models: models.iter().copied().filter(is_tried).collect(),
+            ..backtest.clone()
+        }
+    };
+    lookbacks.iter().flat_map(|lookback| (0..grid.decays.len()).map(move |d| trial(*lookback, d))).collect()
+}
+
+/// All settings of a trial, `levels` being its tracks by confidence.
+fn scored(grid: &Grid, trial: &Backtest, levels: &[Vec<Track>], starts: &Starts) -> Vec<Setting> {
+    let mut all = Vec::new();
+    for (confidence, tracks) in grid.confidences.iter().zip(levels) {
+        for (horizon, model) in trial.horizons.iter().flat_map(|h| trial.models.iter().map(move |m| (*h, *m)))
+        {
+            let is_of = |track: &&Track| (track.horizon, track.model) == (horizon, model);
+            let of_model: Vec<&Track> = tracks.iter().filter(is_of).collect();
+            all.extend(
+                grid.buffers
+                    .iter()
+                    .map(|buffer| (confidence.get(), horizon, model, of_model.clone(), *buffer)),
+            );
+        }
+    }
+    let setting = |(confidence, horizon, model, tracks, buffer): (f64, usize, Model, Vec<&Track>, f64)| {
+        let score = |from, to| score(trial, &tracks, starts, (from, to), buffer);
+        Setting {
+            horizon,
+            model,
+            lookback: trial.lookback,
+            decay: has_decay(model).then_some(trial.decay),
+            confidence,
+            buffer,
+            chosen_on: score(None, Some(grid.held_back_from)),
+            held_back: score(Some(grid.held_back_from), None),
+            is_on_frontier: false,
+        }
+    };
+    all.into_par_iter().map(setting).collect()
 }
 
 fn has_decay(model: Model) -> bool {
@@ -234,97 +260,5 @@ fn reason(grid: &Grid, best: Option<&Setting>, count: usize, of: usize) -> Strin
     let held = percent(held);
     format!(
         "the cheapest of {count} settings out of {of} that covered {wanted} of the days before {date}; on the days held back it covered {held}: {verdict}"
-    )
-}
-
-/// A setting in words.
-fn name(setting: &Setting) -> String {
-    let decay = setting.decay.map_or("-".to_owned(), |decay| decay.to_string());
-    format!(
-        "{:12}  {:>8}  {decay:>5}  {:>6} %  {:>5} %",
-        setting.model.name(),
-        setting.lookback,
-        (1e6 * setting.confidence).round() / 1e4,
-        (1e4 * setting.buffer).round() / 1e2
-    )
-}
-
-/// The frontier and the recommendation of each horizon.
-pub fn text(tuned: &Tuned) -> String {
-    let mut text = format!(
-        "{}: {} settings, chosen on the days before {}\n",
-        tuned.name,
-        tuned.settings.len(),
-        tuned.held_back_from
-    );
-    for recommendation in &tuned.recommendations {
-        horizon_table(&mut text, tuned, recommendation);
-    }
-    text + "\nThe frontier: no setting covers more, costs less and rises less. Coverage over the days of all books; cost (mean margin over\ngross exposure) and rise (largest within five days) are means over books.\n"
-}
-
-fn horizon_table(text: &mut String, tuned: &Tuned, recommendation: &Recommendation) {
-    let steps = if recommendation.horizon == 1 { "step" } else { "steps" };
-    let _ = writeln!(
-        text,
-        "\n{} {steps} ahead\n  {:12}  {:>8}  {:>5}  {:>8}  {:>7}  {:>9}  {:>7}  {:>8}  | {:>9}  {:>7}  {:>8}",
-        recommendation.horizon,
-        "model",
-        "lookback",
-        "decay",
-        "level",
-        "buffer",
-        "coverage",
-        "cost",
-        "rise 5d",
-        "held back",
-        "cost",
-        "rise 5d"
-    );
-    let score = |s: &Score, width: usize| {
-        format!("{:>width$.2} %  {:>5.1} %  {:>+6.0} %", 100.0 * s.coverage, 100.0 * s.cost, 100.0 * s.rise)
-    };
-    let of_horizon = |setting: &Setting| setting.is_on_frontier && setting.horizon == recommendation.horizon;
-    for (index, setting) in tuned.settings.iter().enumerate().filter(|(_, setting)| of_horizon(setting)) {
-        let mark = if recommendation.setting == Some(index) { ">" } else { " " };
-        let (chosen, held) = (score(&setting.chosen_on, 7), score(&setting.held_back, 7));
-        let _ = writeln!(text, "{mark} {}  {chosen}  | {held}", name(setting));
-    }
-    if let Some(best) = recommendation.setting.map(|index| &tuned.settings[index]) {
-        let words = name(best);
-        let _ = writeln!(text, "recommended: {}", words.split_whitespace().collect::<Vec<_>>().join(" "));
-    }
-    let _ = writeln!(text, "{}", recommendation.reason);
-}
-
-/// Cost against coverage of the shortest horizon, a colour for each model, before the held-back part.
-pub fn chart(tuned: &Tuned) -> String {
-    let horizon = tuned.recommendations.first().map_or(1, |recommendation| recommendation.horizon);
-    let settings = || tuned.settings.iter().filter(|setting| setting.horizon == horizon);
-    let mut series: Vec<Series<'_>> = Vec::new();
-    for model in Model::ALL {
-        let of_model = settings().filter(|setting| setting.model == model);
-        let points: Vec<(f64, f64)> =
-            of_model.map(|s| (100.0 * s.chosen_on.cost, 100.0 * s.chosen_on.coverage)).collect();
-        if !points.is_empty() {
-            series.push(Series { name: model.name(), style: Style::Points, points });
-        }
-    }
-    let frontier = settings().filter(|setting| setting.is_on_frontier);
-    let mut best = f64::NEG_INFINITY;
-    let mut steps: Vec<(f64, f64)> = Vec::new();
-    for setting in frontier.filter(|setting| setting.chosen_on.coverage.is_finite()) {
-        if setting.chosen_on.coverage > best {
-            best = setting.chosen_on.coverage;
-            steps.push((100.0 * setting.chosen_on.cost, 100.0 * best));
-        }
-    }
-    series.push(Series { name: "cheapest", style: Style::Line, points: steps });
-    let title = format!("{}: what coverage costs", tuned.name);
-    let axis = |label| Axis { label, scale: Scale::Linear };
-    xy(
-        &Axes { title: &title, x: axis("mean margin, % of gross exposure"), y: axis("days covered, %") },
-        &series,
-        &[],
     )
 }
