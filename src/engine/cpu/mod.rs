@@ -40,7 +40,7 @@ const TILE_BLOCKS: usize = 64;
 const TILE_BYTES: u64 = 8 << 20;
 const LEAST_BLOCKS: usize = 16;
 /// Losses of a group of accounts that are netted together from a cube: well inside a shared cache.
-const GROUP_BYTES: usize = 16 << 20;
+const GROUP_BYTES: usize = 8 << 20;
 /// Tasks for each thread, so that uneven accounts even out.
 const TASKS_PER_THREAD: usize = 8;
 /// Holdings that cost as much as an account has to be looked at.

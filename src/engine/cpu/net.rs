@@ -93,7 +93,7 @@ pub struct Excesses {
 }
 
 /// Losses kept for one tail at most.
-const KEPT: usize = 64;
+const KEPT: usize = 128;
 /// More losses of a block above a bracket's floor are rare: on average there is one.
 const LIKELY: usize = 3;
 
