@@ -165,3 +165,23 @@ pub fn criteria(log_likelihood: f64, parameters: usize, observations: usize) -> 
     let k = parameters as f64;
     (2.0 * k - 2.0 * log_likelihood, k * (observations as f64).ln() - 2.0 * log_likelihood)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_logarithm_of_a_product_is_the_sum_of_logarithms() {
+        for count in [0, 1, 7, 8, 9, 100] {
+            let factors: Vec<f64> = (0..count).map(|i| f64::exp(80.0 * f64::sin(f64::from(i)))).collect();
+            let mut product = LogProduct::new();
+            factors.iter().for_each(|factor| product.multiply(*factor));
+            let sum: f64 = factors.iter().map(|factor| factor.ln()).sum();
+            // A product of eight has eight roundings.
+            assert!((product.ln() - sum).abs() < 1e-12 * (1.0 + 80.0 * f64::from(count)), "{count}");
+        }
+        let mut product = LogProduct::new();
+        [-2.0, -3.0].into_iter().for_each(|factor| product.multiply(factor));
+        assert!(product.ln().is_nan(), "two below zero");
+    }
+}

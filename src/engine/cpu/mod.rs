@@ -6,6 +6,7 @@
 mod clock;
 mod decompose;
 mod kept;
+mod lines;
 mod net;
 mod resident;
 mod revalue;
@@ -17,7 +18,8 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use self::clock::Clock;
-use self::net::{Aligned, Excesses, Holdings};
+use self::lines::{Aligned, Lines};
+use self::net::{Excesses, Holdings};
 use self::revalue::Paired;
 use self::simulate::{Consecutive, Paths};
 use super::model::Model;
@@ -201,9 +203,9 @@ impl CpuEngine {
         let levels = job.levels.len();
         let tasks = account_tasks(&holdings, job.accounts(), rayon::current_num_threads() * TASKS_PER_THREAD);
         let mut excesses: Vec<_> = tasks.iter().map(|task| Excesses::new(task.len() * levels)).collect();
-        let mut tile = vec![R::Scalar::default(); self.tile_blocks * (model.rows.len() * BLOCK).max(1)];
         let factor_len = model.observations.len() * model.assets * FACTORS * BLOCK;
         let row_len = (model.rows.len() * BLOCK).max(1);
+        let mut tile = Lines::<R::Scalar>::new(self.tile_blocks * row_len);
         let clock = Clock::default();
         let mut first = paths.start;
         while first < paths.end {
@@ -211,7 +213,7 @@ impl CpuEngine {
             let blocks = count.div_ceil(BLOCK as u64) as usize;
             let tile = &mut tile[..blocks * row_len];
             tile.par_chunks_mut(row_len).enumerate().for_each_init(
-                || (simulate::State::<R>::new(&model), vec![R::Scalar::default(); factor_len]),
+                || (simulate::State::<R>::new(&model), Lines::<R::Scalar>::new(factor_len)),
                 |(state, factors), (block, pnl)| {
                     let paths = Consecutive(first + (block * BLOCK) as u64);
                     let clock = Some(&clock);

@@ -4,27 +4,11 @@
 use std::borrow::Borrow;
 use std::ops::Range;
 
+use super::lines::Aligned;
 use crate::engine::BLOCK;
 use crate::engine::job::Netting;
 use crate::numeric::{Float, Real};
 use crate::risk::{Bracket, Tail};
-
-/// Numbers of a block of paths, in whole lines of the cache: a vector is one load.
-#[derive(Clone, Copy)]
-#[repr(align(64))]
-pub struct Aligned<S>(pub [S; BLOCK]);
-
-impl<S: Float> Default for Aligned<S> {
-    fn default() -> Self {
-        Self([S::default(); BLOCK])
-    }
-}
-
-impl<S> Borrow<[S; BLOCK]> for Aligned<S> {
-    fn borrow(&self) -> &[S; BLOCK] {
-        &self.0
-    }
-}
 
 /// One horizon's netting with quantities in the engine's precision.
 pub struct Holdings<'a, S> {
@@ -110,6 +94,8 @@ pub struct Excesses {
 
 /// Losses kept for one tail at most.
 const KEPT: usize = 64;
+/// More losses of a block above a bracket's floor are rare: on average there is one.
+const LIKELY: usize = 3;
 
 #[derive(Clone)]
 #[repr(align(64))]
@@ -136,30 +122,28 @@ impl Excesses {
         bracket: &Bracket,
         tail: &mut Tail,
     ) {
-        let mut excesses = Aligned([0.0; BLOCK]);
-        let mut is_above = Aligned([0; BLOCK]);
-        for lane in 0..BLOCK {
-            excesses.0[lane] = losses[lane].to_f64() as f32 - bracket.floor;
-            is_above.0[lane] = u8::from(excesses.0[lane] >= 0.0);
+        let mut above = Above::new(losses, bracket.floor, valid);
+        let mut count = usize::from(self.counts[index]);
+        let kept = &mut self.kept[index].0;
+        if count + above.count() > KEPT - LIKELY {
+            sort_into(tail, &kept[..count], bracket);
+            sort_above(tail, above, losses, bracket);
+            self.counts[index] = 0;
+            return;
         }
-        if valid < BLOCK {
-            is_above.0[valid..].fill(0);
+        // A branch that goes one way as often as the other costs more than all of this: as many as a
+        // block is likely to have are written in any case, and counted where they are there.
+        for _ in 0..LIKELY {
+            kept[count] = excess(losses[above.lane()], bracket.floor);
+            count += usize::from(!above.is_empty());
+            above = above.rest();
         }
-        let (count, kept) = (&mut self.counts[index], &mut self.kept[index].0);
-        // Eight flags at a time, nearly all of them zero.
-        for (eight, flags) in is_above.0.as_chunks::<8>().0.iter().enumerate() {
-            let mut flags = u64::from_le_bytes(*flags);
-            while flags != 0 {
-                let lane = 8 * eight + flags.trailing_zeros() as usize / 8;
-                kept[usize::from(*count)] = excesses.0[lane];
-                *count += 1;
-                if usize::from(*count) == KEPT {
-                    sort_into(tail, kept, bracket);
-                    *count = 0;
-                }
-                flags &= flags - 1;
-            }
+        while !above.is_empty() {
+            kept[count] = excess(losses[above.lane()], bracket.floor);
+            count += 1;
+            above = above.rest();
         }
+        self.counts[index] = count as u8;
     }
 
     /// Sorts what is kept into the tails; `brackets` are those of the same indices.
@@ -176,5 +160,104 @@ impl Excesses {
 fn sort_into(tail: &mut Tail, excesses: &[f32], bracket: &Bracket) {
     for excess in excesses {
         tail.add(*excess, bracket);
+    }
+}
+
+#[inline(never)]
+fn sort_above<S: Float>(tail: &mut Tail, mut above: Above, losses: &[S; BLOCK], bracket: &Bracket) {
+    while !above.is_empty() {
+        tail.add(excess(losses[above.lane()], bracket.floor), bracket);
+        above = above.rest();
+    }
+}
+
+/// Loss above a bracket's floor.
+#[inline(always)]
+fn excess<S: Float>(loss: S, floor: f32) -> f32 {
+    loss.to_f64() as f32 - floor
+}
+
+/// Lanes of a block, a bit each. Lane `8 i + j` is bit `8 j + i`: eight flags side by side are a word,
+/// and eight such words make one without a bit having to be moved.
+#[derive(Clone, Copy)]
+struct Above(u64);
+
+impl Above {
+    /// Those of the first `valid` lanes whose loss is not below `floor`.
+    #[inline(always)]
+    fn new<S: Float>(losses: &[S; BLOCK], floor: f32, valid: usize) -> Self {
+        let mut flags = Aligned([0u8; BLOCK]);
+        for lane in 0..BLOCK {
+            flags.0[lane] = u8::from(excess(losses[lane], floor) >= 0.0) << (lane / 8);
+        }
+        let words = flags.0.as_chunks::<8>().0.iter();
+        let mut bits = words.fold(0, |bits, word| bits | u64::from_le_bytes(*word));
+        for lane in valid..BLOCK {
+            bits &= !(1 << (lane % 8 * 8 + lane / 8));
+        }
+        Self(bits)
+    }
+
+    #[inline(always)]
+    fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    #[inline(always)]
+    fn count(self) -> usize {
+        self.0.count_ones() as usize
+    }
+
+    /// One of them; any lane where there is none.
+    #[inline(always)]
+    fn lane(self) -> usize {
+        let bit = self.0.trailing_zeros() as usize;
+        (bit % 8 * 8 + bit / 8) % BLOCK
+    }
+
+    /// All but [`Above::lane`].
+    #[inline(always)]
+    fn rest(self) -> Self {
+        Self(self.0 & self.0.wrapping_sub(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_valid_lane_above_is_visited_once() {
+        // Where the losses lie, and how many lanes are valid.
+        for (step, valid) in [(1, 64), (1, 63), (1, 1), (2, 64), (3, 64), (7, 37), (64, 64), (65, 64)] {
+            let losses = std::array::from_fn(|lane| if lane % step == step - 1 { 2.0f32 } else { 1.5 });
+            let mut above = Above::new(&losses, 2.0, valid);
+            let mut lanes = Vec::new();
+            while !above.is_empty() {
+                lanes.push(above.lane());
+                above = above.rest();
+            }
+            lanes.sort_unstable();
+            let expected: Vec<usize> = (0..valid).filter(|lane| losses[*lane] >= 2.0).collect();
+            assert_eq!(lanes, expected, "every {step}th of {valid}");
+        }
+    }
+
+    #[test]
+    fn kept_losses_reach_the_tail_however_many_come_at_once() {
+        let bracket = Bracket { floor: 1.0, bins_per_loss: 8.0, quanta_per_loss: 1024.0 };
+        let loss = |block: usize, lane: usize| if lane < block { 1.0 + lane as f32 / 16.0 } else { 0.5 };
+        let (mut kept, mut expected) = (vec![Tail::default(); 2], Tail::default());
+        let mut excesses = Excesses::new(2);
+        // From none to all lanes, and back.
+        for block in (0..=BLOCK).chain((0..=BLOCK).rev()) {
+            let losses: [f32; BLOCK] = std::array::from_fn(|lane| loss(block, lane));
+            excesses.keep(&losses, BLOCK, 1, &bracket, &mut kept[1]);
+            let above = losses.iter().map(|loss| loss - bracket.floor).filter(|excess| *excess >= 0.0);
+            above.for_each(|excess| expected.add(excess, &bracket));
+        }
+        assert_ne!(kept[1], expected, "some are still kept");
+        excesses.sort_into(&mut kept, &[bracket; 2]);
+        assert_eq!(kept, [Tail::default(), expected]);
     }
 }

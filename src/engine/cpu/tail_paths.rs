@@ -3,6 +3,7 @@
 
 use rayon::prelude::*;
 
+use super::lines::Lines;
 use super::net::{self, Holdings};
 use super::revalue::Paired;
 use super::simulate::{Consecutive, State};
@@ -59,7 +60,7 @@ impl CpuEngine {
         };
         let mut collectors: Vec<TailCollector> = floors.iter().enumerate().map(collector).collect();
         let row_len = (model.rows.len() * BLOCK).max(1);
-        let mut tile = vec![R::Scalar::default(); self.tile_blocks * row_len];
+        let mut tile = Lines::<R::Scalar>::new(self.tile_blocks * row_len);
         let mut first = 0;
         while first < paths {
             let count = (paths - first).min((self.tile_blocks * BLOCK) as u64) as usize;
