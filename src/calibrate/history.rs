@@ -88,11 +88,14 @@ pub fn read(files: &[impl AsRef<Path>]) -> Result<History, Faults> {
         }
     }
     let steps: Vec<i64> = series.iter().map(|(_, prices)| usual_step(prices)).collect();
-    let step = steps.first().copied().unwrap_or(0);
-    if let Some(at) = steps.iter().position(|other| *other != step) {
-        let found = format!("{} every {} s and {} every {} s", series[0].0, step, series[at].0, steps[at]);
+    // One without two prices has none, and its fault.
+    let step = steps.iter().copied().find(|step| *step > 0).unwrap_or(0);
+    if let Some(at) = steps.iter().position(|other| *other > 0 && *other != step) {
+        let first_of = steps.iter().position(|other| *other == step).unwrap_or(0);
+        let found =
+            format!("{} every {} s and {} every {} s", series[first_of].0, step, series[at].0, steps[at]);
         faults.push(whole_file(first, found, "histories of one step"));
-    } else if !series.is_empty() && step != DAY_SECONDS && step != HOUR_SECONDS {
+    } else if step > 0 && step != DAY_SECONDS && step != HOUR_SECONDS {
         faults.push(whole_file(first, format!("prices every {step} s"), "daily or hourly prices"));
     }
     let history = faults.is_empty().then(|| History::assemble(series, step, notes));

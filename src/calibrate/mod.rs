@@ -182,12 +182,20 @@ pub fn calibrate(
         basis: beside.basis,
         funding: beside.funding,
         chain_models: Vec::new(),
-        notes: history.notes.0.iter().cloned().chain(beside.notes.0).collect(),
+        notes: history.notes.0.iter().cloned().chain(beside.notes.0).chain(of_hours(&history)).collect(),
         warnings: Vec::new(),
         chain: beside.chain,
     };
     calibration.warn(dependence.as_ref());
     Ok(calibration)
+}
+
+/// What a market of an hourly history is good for.
+fn of_hours(history: &History) -> Option<String> {
+    (history.step_seconds < 86_400).then(|| {
+        "a step is an hour: simulate a day in 24 steps; the volatility is the next hour's, held over the whole horizon"
+            .to_owned()
+    })
 }
 
 /// What is read beside the histories of prices.

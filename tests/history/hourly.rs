@@ -92,6 +92,18 @@ fn hours_are_annualised_as_hours_and_a_gap_is_no_return() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
+#[test]
+fn an_empty_column_is_one_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = hours(8).into_iter().take(100).map(|(time, price)| format!("{time},{price},\n"));
+    let text = ["time,AAA,BBB\n".to_owned()].into_iter().chain(rows).collect::<String>();
+    std::fs::write(folder.path().join("all.csv"), text).unwrap();
+    let output = shortfall(&["calibrate", "all.csv", "--out", "m.yaml"], folder.path());
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(65), "{error}");
+    assert!(error.contains("0 prices of BBB") && !error.contains("every"), "{error}");
+}
+
 /// Seven hours of five days a week: the return over a night is one step, and a year has as many as there were.
 #[test]
 fn hours_of_an_exchange_have_their_own_year() {
