@@ -101,17 +101,6 @@ pub struct Panel<'a> {
     pub axes: Axes<'a>,
     /// What it shows.
     pub series: Vec<Series<'a>>,
-    /// Where its legend stands.
-    pub legend: Corner,
-}
-
-/// Where a legend stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Corner {
-    /// Over what is at the top right.
-    UpperRight,
-    /// Over what is at the bottom right.
-    LowerRight,
 }
 
 /// A vertical line with a name, such as the VaR of a distribution.
@@ -147,7 +136,7 @@ pub struct Bar<'a> {
 
 /// Lines and dots.
 pub fn xy(axes: &Axes<'_>, series: &[Series<'_>], marks: &[Mark<'_>]) -> String {
-    svg(HEIGHT, |area| draw_xy(area, axes, series, marks, Corner::UpperRight))
+    svg(HEIGHT, |area| draw_xy(area, axes, series, marks))
 }
 
 /// Several charts of lines and dots, one below another.
@@ -155,20 +144,11 @@ pub fn panels(panels: &[Panel<'_>]) -> String {
     let rows = panels.len().max(1);
     svg(HEIGHT * rows as u32, |area| {
         let parts = area.split_evenly((rows, 1));
-        parts
-            .iter()
-            .zip(panels)
-            .try_for_each(|(area, panel)| draw_xy(area, &panel.axes, &panel.series, &[], panel.legend))
+        parts.iter().zip(panels).try_for_each(|(area, panel)| draw_xy(area, &panel.axes, &panel.series, &[]))
     })
 }
 
-fn draw_xy(
-    area: &Area<'_>,
-    axes: &Axes<'_>,
-    series: &[Series<'_>],
-    marks: &[Mark<'_>],
-    legend: Corner,
-) -> Drawn {
+fn draw_xy(area: &Area<'_>, axes: &Axes<'_>, series: &[Series<'_>], marks: &[Mark<'_>]) -> Drawn {
     let points = || series.iter().flat_map(|s| s.points.iter().copied());
     let x = Span::of(axes.x.scale, points().map(|p| p.0).chain(marks.iter().map(|m| m.at)));
     let y = Span::of(axes.y.scale, points().map(|p| p.1));
@@ -196,7 +176,28 @@ fn draw_xy(
             Style::Crosses => Cross::new((x + 8, y), 6, thick).into_dyn(),
         });
     }
-    finish(&mut chart, marks, x, y, legend)
+    finish(&mut chart, marks, x, y, emptiest(points(), x, y))
+}
+
+/// The corner where a legend hides the fewest points, the upper right one where several hide as few.
+fn emptiest(points: impl Iterator<Item = (f64, f64)>, x: Span, y: Span) -> SeriesLabelPosition {
+    /// What a legend may take of the axes.
+    const WIDE: f64 = 0.4;
+    const HIGH: f64 = 0.3;
+    let mut corners = [
+        (SeriesLabelPosition::UpperRight, 0),
+        (SeriesLabelPosition::UpperLeft, 0),
+        (SeriesLabelPosition::LowerRight, 0),
+        (SeriesLabelPosition::LowerLeft, 0),
+    ];
+    for (across, up) in points.map(|(px, py)| (x.part(px), y.part(py))) {
+        let (is_right, is_upper) = (across > 1.0 - WIDE, up > 1.0 - HIGH);
+        if (is_right || across < WIDE) && (is_upper || up < HIGH) {
+            corners[2 * usize::from(!is_upper) + usize::from(!is_right)].1 += 1;
+        }
+    }
+    let [first, rest @ ..] = corners;
+    rest.into_iter().fold(first, |best, next| if next.1 < best.1 { next } else { best }).0
 }
 
 /// Columns, such as a distribution of losses.
@@ -216,7 +217,7 @@ pub fn histogram(axes: &Axes<'_>, columns: &[Column], marks: &[Mark<'_>]) -> Str
         chart.draw_series(shown.map(|(low, high, top)| {
             Rectangle::new([(low, ground), (high, top)], COLOURS[0].mix(0.6).filled())
         }))?;
-        finish(&mut chart, marks, x, y, Corner::UpperRight)
+        finish(&mut chart, marks, x, y, SeriesLabelPosition::UpperRight)
     })
 }
 
@@ -328,7 +329,7 @@ fn finish<'a, 'b: 'a>(
     marks: &[Mark<'_>],
     x: Span,
     y: Span,
-    legend: Corner,
+    legend: SeriesLabelPosition,
 ) -> Drawn {
     for (index, mark) in marks.iter().enumerate().filter(|(_, mark)| x.place(mark.at).is_finite()) {
         let colour = COLOURS[(index + 1) % COLOURS.len()];
@@ -339,10 +340,7 @@ fn finish<'a, 'b: 'a>(
     }
     chart
         .configure_series_labels()
-        .position(match legend {
-            Corner::UpperRight => SeriesLabelPosition::UpperRight,
-            Corner::LowerRight => SeriesLabelPosition::LowerRight,
-        })
+        .position(legend)
         .label_font((FONT, FONT_SIZE, &INK))
         .border_style(TRANSPARENT)
         .draw()?;
@@ -381,6 +379,11 @@ impl Span {
             Scale::Linear | Scale::Date => x,
             Scale::Log => x.log10(),
         }
+    }
+
+    /// How far along the axis, between 0 and 1.
+    fn part(self, x: f64) -> f64 {
+        (self.place(x) - self.low) / (self.high - self.low)
     }
 
     fn label(self, place: f64) -> String {
@@ -462,13 +465,28 @@ mod tests {
                 Series { name: "chosen", style: Style::Targets, points: vec![(1.0, 3.0)] },
                 Series { name: "since", style: Style::Crosses, points: vec![(0.5, 2.0)] },
             ],
-            legend: Corner::LowerRight,
         };
         let text = panels(&[panel("one"), panel("two")]);
         for part in ["one", "two", "chosen", "since", "height=\"840\""] {
             assert!(text.contains(part), "{part} in {text}");
         }
         assert!(panels(&[]).contains("</svg>"));
+    }
+
+    #[test]
+    fn a_legend_stands_where_it_hides_least() {
+        let unit = Span { scale: Scale::Linear, low: 0.0, high: 1.0, is_empty: false };
+        let corner = |points: &[(f64, f64)]| emptiest(points.iter().copied(), unit, unit);
+        let all = [(0.9, 0.9), (0.1, 0.9), (0.9, 0.1), (0.1, 0.1)];
+        assert!(matches!(corner(&[]), SeriesLabelPosition::UpperRight));
+        assert!(matches!(corner(&all[..1]), SeriesLabelPosition::UpperLeft));
+        assert!(matches!(corner(&all[..2]), SeriesLabelPosition::LowerRight));
+        assert!(matches!(corner(&all[..3]), SeriesLabelPosition::LowerLeft));
+        assert!(matches!(
+            corner(&[(0.9, 0.9), (0.1, 0.9), (f64::NAN, 0.1)]),
+            SeriesLabelPosition::LowerRight
+        ));
+        assert!(matches!(corner(&[(0.5, 0.5), (0.5, 0.9)]), SeriesLabelPosition::UpperRight));
     }
 
     #[test]

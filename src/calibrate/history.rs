@@ -342,12 +342,5 @@ fn usual_step(prices: &BTreeMap<Timestamp, f64>) -> i64 {
 }
 
 fn whole_file(path: &Path, found: String, expected: &str) -> Fault {
-    Fault {
-        file: path.display().to_string(),
-        line: 0,
-        column: 0,
-        field: String::new(),
-        found,
-        expected: expected.to_owned(),
-    }
+    Fault::of_file(path.display(), found, expected)
 }

@@ -229,14 +229,8 @@ impl Beside {
 }
 
 fn short(name: &str) -> Fault {
-    Fault {
-        file: name.to_owned(),
-        line: 0,
-        column: 0,
-        field: String::new(),
-        found: "fewer than 30 returns up to the market's instant, or none that moves".to_owned(),
-        expected: "a longer history, or a later --as-of".to_owned(),
-    }
+    let found = "fewer than 30 returns up to the market's instant, or none that moves";
+    Fault::of_file(name, found, "a longer history, or a later --as-of")
 }
 
 /// Assets whose law is a Student-t share one mixing variable, so one number of degrees of freedom.

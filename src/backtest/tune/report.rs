@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::{Recommendation, Score, Setting, Tuned};
 use crate::backtest::model::Model;
-use crate::plot::{Axes, Axis, Corner, Panel, Scale, Series, Style, panels};
+use crate::plot::{Axes, Axis, Panel, Scale, Series, Style, panels};
 
 /// A setting in words.
 fn name(setting: &Setting) -> String {
@@ -100,11 +100,7 @@ struct View<'a> {
 impl View<'_> {
     fn panel<'a>(&'a self, tuned: &Tuned) -> Panel<'a> {
         let y = Axis { label: "days covered, %", scale: Scale::Linear };
-        Panel {
-            axes: Axes { title: &self.title, x: self.x, y },
-            series: self.series(tuned),
-            legend: Corner::LowerRight,
-        }
+        Panel { axes: Axes { title: &self.title, x: self.x, y }, series: self.series(tuned) }
     }
 
     fn series<'a>(&self, tuned: &Tuned) -> Vec<Series<'a>> {
