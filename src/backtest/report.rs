@@ -29,7 +29,7 @@ pub fn text(outcome: &Outcome, book: Option<&str>) -> String {
     for of_book in outcome.summaries.chunk_by(|a, b| (&a.book, a.horizon) == (&b.book, b.horizon)) {
         book_table(&mut text, of_book);
     }
-    text.push_str("\n* rejected at 5 %. Exceptions: losses above VaR (expected). Z2: Acerbi-Szekely, negative where ES is too low, with the value\n  that a right model falls below in 5 % of histories. L/ES: mean loss over ES on the days of exceptions, 1 if right.\n  Coverage: days whose loss the margin covered. Cost: mean margin over gross exposure. Calm: highest margin over lowest, and\n  largest rise within five days.\n");
+    text.push_str("\n* rejected at 5 %. Exceptions: losses above VaR (expected). Z2: Acerbi-Szekely, negative where ES is too low, with the value\n  that a right model falls below in 5 % of histories. L/ES: mean loss over ES on the days of exceptions, 1 if right;\n  it is 1 less Acerbi-Szekely's Z1.\n  Coverage: days whose loss the margin covered. Cost: mean margin over gross exposure. Calm: highest margin over lowest, and\n  largest rise within five days.\n");
     if outcome.summaries.iter().any(|s| s.horizon > 1) {
         text.push_str("  Over several steps the tests look at every horizon's first day, so that no two losses overlap; coverage, cost and calm\n  at all days.\n");
     }
@@ -73,8 +73,14 @@ fn book_table(text: &mut String, of_book: &[Summary]) {
             Zone::Red => "red",
         };
         let shortfall = &s.shortfall;
-        let star = if shortfall.z2_p_value < REJECTED { "*" } else { " " };
-        let z2 = format!("{:.2}{star} ({:.2})", shortfall.scores.z2, shortfall.z2_critical);
+        let z2 = format!(
+            "{:.2}{} ({:.2})",
+            shortfall.scores.z2,
+            star(shortfall.z2_p_value),
+            shortfall.z2_critical
+        );
+        let ratio =
+            shortfall.ratio.zip(shortfall.z1_p_value).map(|(ratio, p)| format!("{ratio:.2}{}", star(p)));
         let measures = &s.procyclicality;
         let _ = writeln!(
             text,
@@ -84,7 +90,7 @@ fn book_table(text: &mut String, of_book: &[Summary]) {
             p_value(s.kupiec.p_value),
             p_value(s.christoffersen.independence.p_value),
             p_value(s.christoffersen.conditional_coverage.p_value),
-            shortfall.ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}")),
+            ratio.as_deref().unwrap_or("-"),
             100.0 * s.coverage,
             100.0 * s.mean_margin,
             measures.peak_to_trough.map_or("-".to_owned(), |x| format!("{x:.1}")),
@@ -111,8 +117,12 @@ fn horizons(outcome: &Outcome) -> String {
 }
 
 fn p_value(p: f64) -> String {
-    let star = if p < REJECTED { "*" } else { " " };
+    let star = star(p);
     if p < 0.001 { format!("<0.001{star}") } else { format!("{p:.3}{star}") }
+}
+
+fn star(p: f64) -> &'static str {
+    if p < REJECTED { "*" } else { " " }
 }
 
 fn crisis_table(text: &mut String, book: &str, crises: &[CrisisLine]) {
