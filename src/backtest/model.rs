@@ -40,9 +40,7 @@ impl Model {
     pub fn name(self) -> &'static str {
         Self::ALL.iter().position(|model| *model == self).map_or("", |index| Self::NAMES[index])
     }
-}
 
-impl Model {
     /// About how long a walk takes beside the others', for showing progress only.
     pub(super) fn effort(self) -> f64 {
         match self {
