@@ -37,8 +37,9 @@ Examples:
   shortfall predict scenarios/backtest.yaml --out forecasts.csv
   shortfall predict scenarios/backtest.yaml --assets BTC,ETH,SOL --as-of 2026-02-04 --out forecasts.csv
 
-A market takes forecasts of its own assets and of its own day. A forecast sees the returns before its day and no others. docs/backtest.md explains the
-forecasters, and docs/scenario.md what a market makes of `forecasts`.
+A market takes forecasts of its own assets and of its own day. A forecast sees the returns before
+its day and no others. docs/backtest.md explains the forecasters, and docs/scenario.md what a
+market makes of `forecasts`.
 
 ",
     exit_codes!()

@@ -10,11 +10,13 @@
 
 mod gradient;
 
+use std::convert::Infallible;
 use std::f64::consts::PI;
 
 use num_complex::Complex64;
 
 use super::black::{EuropeanOption, OptionKind};
+use super::special::golden_section;
 use super::{ClosedFormError, within};
 
 /// Most points of an integral.
@@ -30,7 +32,7 @@ const SHARED_LOG_ACCURACY: f64 = 23.0;
 const LOG_NEAREST: f64 = -18.4;
 /// Golden sections of that search: to 4e-6 of the distance. The line need not be more exact, as the integral
 /// along any line is the same and the integrand near the saddle point nearly as small.
-const SECTIONS: u32 = 32;
+const SECTIONS: usize = 32;
 /// Distances tried for the bound of what the rule repeats.
 const REACHES: i32 = 26;
 /// Highest moment that a line passes through.
@@ -330,24 +332,11 @@ fn square_root(z: Complex64) -> Complex64 {
 }
 
 /// Where a function of the logarithm of a distance, convex in the distance, is lowest between
-/// [`LOG_NEAREST`] and zero, by golden sections; far out it may be too large to tell.
+/// [`LOG_NEAREST`] and zero; far out it may be too large to tell.
 fn lowest(height: impl Fn(f64) -> f64) -> f64 {
-    const GOLDEN: f64 = 0.618_033_988_749_894_8;
-    let (mut low, mut high) = (LOG_NEAREST, 0.0);
-    let (mut a, mut b) = (high - GOLDEN * (high - low), low + GOLDEN * (high - low));
-    let (mut at_a, mut at_b) = (height(a), height(b));
-    for _ in 0..SECTIONS {
-        if at_a <= at_b {
-            (high, b, at_b) = (b, a, at_a);
-            a = high - GOLDEN * (high - low);
-            at_a = height(a);
-        } else {
-            (low, a, at_a) = (a, b, at_b);
-            b = low + GOLDEN * (high - low);
-            at_b = height(b);
-        }
-    }
-    0.5 * (low + high)
+    let value = |log: f64| Ok::<f64, Infallible>(height(log));
+    let Ok([(a, _), (b, _)]) = golden_section((LOG_NEAREST, 0.0), SECTIONS, value, |height| *height);
+    0.5 * (a + b)
 }
 
 /// `ln(1 + z)` without loss for a small `z`.

@@ -119,6 +119,38 @@ pub fn student_upper_quantile(tail: f64, nu: f64) -> f64 {
     if density > 0.0 { root + (student_survival(root, nu) - tail) / density } else { root }
 }
 
+/// The two inner points of what golden sections leave of `[low, high]` after so many steps, ascending, each
+/// with its value: each step keeps the 0.618 of the interval that holds the lower of the two, the left one
+/// where they are equal. A function that falls to one minimum and rises from it has that between their
+/// neighbours.
+///
+/// # Errors
+/// What the function could not tell.
+pub fn golden_section<T, E>(
+    (mut low, mut high): (f64, f64),
+    steps: usize,
+    mut value: impl FnMut(f64) -> Result<T, E>,
+    height: impl Fn(&T) -> f64,
+) -> Result<[(f64, T); 2], E> {
+    /// 1 / golden ratio.
+    const GOLDEN: f64 = 0.618_033_988_749_894_8;
+    let inner = |low: f64, high: f64| [high - GOLDEN * (high - low), low + GOLDEN * (high - low)];
+    let [mut a, mut b] = inner(low, high);
+    let (mut at_a, mut at_b) = (value(a)?, value(b)?);
+    for _ in 0..steps {
+        if height(&at_a) <= height(&at_b) {
+            (high, b, at_b) = (b, a, at_a);
+            a = inner(low, high)[0];
+            at_a = value(a)?;
+        } else {
+            (low, a, at_a) = (a, b, at_b);
+            b = inner(low, high)[1];
+            at_b = value(b)?;
+        }
+    }
+    Ok([(a, at_a), (b, at_b)])
+}
+
 /// The boundary in `[low, high]` between `stays(x) == true` (below) and `false` (above).
 ///
 /// Halves until neighbouring floating-point numbers are reached; returns the upper neighbour, so
@@ -131,5 +163,22 @@ pub fn bisect(low: f64, high: f64, mut stays: impl FnMut(f64) -> bool) -> f64 {
             return high;
         }
         if stays(middle) { low = middle } else { high = middle }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn golden_sections_enclose_the_lowest_point() {
+        for lowest in [0.0, 0.3, 1.0] {
+            let value = |x: f64| Ok::<f64, ()>((x - lowest).abs());
+            let [(a, at_a), (b, at_b)] = golden_section((0.0, 1.0), 30, value, |value| *value).unwrap();
+            // What 30 steps leave, 0.618^30.
+            assert!(a < b && at_a.min(at_b) < 1e-6, "{a} {b} around {lowest}");
+        }
+        let refuses = |x: f64| if x > 0.7 { Err("too far") } else { Ok(-x) };
+        assert_eq!(golden_section((0.0, 1.0), 30, refuses, |value| *value), Err("too far"));
     }
 }

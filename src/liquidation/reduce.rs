@@ -8,8 +8,7 @@ use crate::instrument::{Kind, UnitValue};
 use crate::margin::{Line, Tails, UnitTail};
 use crate::portfolio::Account;
 use crate::risk::TailEstimate;
-use crate::run::AnalysisFault;
-use crate::run::{self, AccountCase, Margining, Silent};
+use crate::run::{self, AccountCase, AnalysisFault, Margining, Silent};
 use crate::scenario::{Scenario, Selection};
 
 /// Linear programmes that are solved, each on the book that the one before left.

@@ -2,8 +2,7 @@
 
 use crate::engine::cpu::CpuEngine;
 use crate::portfolio::Portfolio;
-use crate::run::AnalysisFault;
-use crate::run::{self, AccountCase, Case, Silent};
+use crate::run::{self, AccountCase, AnalysisFault, Case, Silent};
 use crate::scenario::{Scenario, Shock, Stress};
 
 /// Cases of one run: what is kept of it at a time.

@@ -10,6 +10,7 @@ use super::book;
 use super::fault::{field_fault, none};
 use super::version::{Entry, Version};
 use super::{Cancel, Desk, DeskFault, cube, full};
+use crate::closed_form::special::golden_section;
 use crate::portfolio::MAX_QUANTITY;
 
 /// Index of the level of the initial margin.
@@ -19,8 +20,6 @@ const INITIAL: usize = 1;
 const GOLDEN_STEPS: usize = 24;
 /// Doublings of the first guess of a size, while the margin still falls there.
 const DOUBLINGS: usize = 8;
-/// 1 / golden ratio.
-const GOLDEN: f64 = 0.618_033_988_749_894_9;
 
 /// What a question is about.
 struct Subject {
@@ -258,21 +257,8 @@ impl Search<'_> {
             }
             high = (2.0 * high).min(most);
         }
-        let mut low = 0.0;
-        let inner = |low: f64, high: f64| [high - GOLDEN * (high - low), low + GOLDEN * (high - low)];
-        let [mut a, mut b] = inner(low, high);
-        let (mut at_a, mut at_b) = (at(a)?, at(b)?);
-        for _ in 0..GOLDEN_STEPS {
-            if at_a.initial_margin <= at_b.initial_margin {
-                (high, b, at_b) = (b, a, at_a);
-                a = inner(low, high)[0];
-                at_a = at(a)?;
-            } else {
-                (low, a, at_a) = (a, b, at_b);
-                b = inner(low, high)[1];
-                at_b = at(b)?;
-            }
-        }
+        let sizes = golden_section((0.0, high), GOLDEN_STEPS, at, |figures| figures.initial_margin)?;
+        let [(a, at_a), (b, at_b)] = sizes;
         let (size, figures) = if at_a.initial_margin <= at_b.initial_margin { (a, at_a) } else { (b, at_b) };
         Ok((sign * size, figures))
     }

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use assert_cmd::Command;
 use shortfall::backtest::model::Model;
 use shortfall::backtest::tune::{Setting, tune};
 use shortfall::backtest::walk::{Track, walk};
@@ -10,7 +9,7 @@ use shortfall::backtest::{self, Backtest};
 use shortfall::calibrate::history::day;
 use shortfall::margin::procyclicality::Measures;
 
-use crate::data::{assert_near, number, root, table};
+use crate::data::{assert_near, number, root, shortfall, table};
 
 /// Two years of BTC and ETH from the shipped history, every model, linear and option books.
 const SMALL: &str = "name: small
@@ -126,10 +125,6 @@ fn the_shipped_backtests_find_fat_tails() {
         assert_eq!(outcome.crises.len() % 2, 0);
         assert!(outcome.crises.len() >= 2 * backtest.crises.len());
     }
-}
-
-fn shortfall(arguments: &[&str], folder: &Path) -> std::process::Output {
-    Command::cargo_bin("shortfall").unwrap().args(arguments).current_dir(folder).output().unwrap()
 }
 
 #[test]

@@ -1,15 +1,8 @@
 //! `calibrate` as a user runs it: a market that `run` takes, notes on what was put right, and faults.
 
-use std::path::Path;
-
-use assert_cmd::Command;
 use shortfall::market;
 
-use crate::data::root;
-
-fn shortfall(arguments: &[&str], folder: &Path) -> std::process::Output {
-    Command::cargo_bin("shortfall").unwrap().args(arguments).current_dir(folder).output().unwrap()
-}
+use crate::data::{root, run_on, shortfall};
 
 /// A history of one or more assets that any seed would do for: a sine in place of chance.
 fn prices(days: usize, spot: f64, phase: f64) -> Vec<f64> {
@@ -60,15 +53,7 @@ fn the_shipped_history_becomes_a_market_that_run_takes() {
     assert!(market.common_jumps.is_some() && market.assets[0].implied_volatility.is_some());
     let chart = std::fs::read_to_string(folder.path().join("charts/BTC_quantiles.svg")).unwrap();
     assert!(chart.contains("<svg"));
-    let scenario = "name: calibrated\nmarket: m.yaml\nportfolio: {positions: p.csv, balances: b.csv}\n\
-        simulation: {paths: 4096, seed: 1, steps: 1, device: cpu}\nreporting_currency: USD\n\
-        margin: {maintenance: {confidence: 0.99, horizon: 1d}, initial: {confidence: 0.99, horizon: 1d}}\n";
-    std::fs::write(folder.path().join("s.yaml"), scenario).unwrap();
-    std::fs::write(folder.path().join("p.csv"), "account,instrument,quantity\na,BTC_USDC-PERPETUAL,1\n")
-        .unwrap();
-    std::fs::write(folder.path().join("b.csv"), "account,asset,amount\na,USD,50000\n").unwrap();
-    let output = shortfall(&["run", "s.yaml"], folder.path());
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    run_on("m.yaml", "BTC_USDC-PERPETUAL", 50_000.0, 1, folder.path());
 }
 
 #[test]

@@ -3,7 +3,27 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use assert_cmd::Command;
 use shortfall::calibrate::history::{self, History};
+
+/// The program, run in a folder.
+pub fn shortfall(arguments: &[&str], folder: &Path) -> std::process::Output {
+    Command::cargo_bin("shortfall").unwrap().args(arguments).current_dir(folder).output().unwrap()
+}
+
+/// Runs one unit of a perpetual on a market file, in so many steps of a day.
+pub fn run_on(market: &str, perpetual: &str, usd: f64, steps: u32, folder: &Path) {
+    let scenario = format!(
+        "name: calibrated\nmarket: {market}\nportfolio: {{positions: p.csv, balances: b.csv}}\n\
+         simulation: {{paths: 4096, seed: 1, steps: {steps}, device: cpu}}\nreporting_currency: USD\n\
+         margin: {{maintenance: {{confidence: 0.99, horizon: 1d}}, initial: {{confidence: 0.99, horizon: 1d}}}}\n"
+    );
+    std::fs::write(folder.join("s.yaml"), scenario).unwrap();
+    std::fs::write(folder.join("p.csv"), format!("account,instrument,quantity\na,{perpetual},1\n")).unwrap();
+    std::fs::write(folder.join("b.csv"), format!("account,asset,amount\na,USD,{usd}\n")).unwrap();
+    let output = shortfall(&["run", "s.yaml"], folder);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
 
 pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

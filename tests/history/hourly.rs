@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use assert_cmd::Command;
 use jiff::civil::Weekday;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -10,14 +9,10 @@ use shortfall::calibrate::draws::Draws;
 use shortfall::calibrate::history;
 use shortfall::market;
 
-use crate::data::root;
+use crate::data::{root, run_on, shortfall};
 
 const VOLATILITY: f64 = 0.6;
 const HOURS: usize = 4_000;
-
-fn shortfall(arguments: &[&str], folder: &Path) -> std::process::Output {
-    Command::cargo_bin("shortfall").unwrap().args(arguments).current_dir(folder).output().unwrap()
-}
 
 fn calibrate(files: &[&str], folder: &Path) -> Value {
     let arguments = [&["calibrate"], files, &["--out", "m.yaml", "--force", "--json"]].concat();
@@ -81,15 +76,7 @@ fn hours_are_annualised_as_hours_and_a_gap_is_no_return() {
     }
     let correlation = both["correlation"][0][1].as_f64().unwrap();
     assert!(correlation.abs() < 0.35, "{correlation} of independent series");
-    let scenario = "name: hourly\nmarket: m.yaml\nportfolio: {positions: p.csv, balances: b.csv}\n\
-        simulation: {paths: 4096, seed: 1, steps: 24, device: cpu}\nreporting_currency: USD\n\
-        margin: {maintenance: {confidence: 0.99, horizon: 1d}, initial: {confidence: 0.99, horizon: 1d}}\n";
-    std::fs::write(folder.path().join("s.yaml"), scenario).unwrap();
-    std::fs::write(folder.path().join("p.csv"), "account,instrument,quantity\na,AAA_USDC-PERPETUAL,1\n")
-        .unwrap();
-    std::fs::write(folder.path().join("b.csv"), "account,asset,amount\na,USD,5000\n").unwrap();
-    let output = shortfall(&["run", "s.yaml"], folder.path());
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    run_on("m.yaml", "AAA_USDC-PERPETUAL", 5_000.0, 24, folder.path());
 }
 
 #[test]

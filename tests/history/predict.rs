@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use assert_cmd::Command;
 use rand::RngExt;
 use shortfall::backtest::Backtest;
 use shortfall::backtest::past::Past;
@@ -13,7 +12,7 @@ use shortfall::calibrate::har::Har;
 use shortfall::closed_form::special::normal_upper_quantile;
 use shortfall::numeric::PhiloxRng;
 
-use crate::data::{assert_near, raw, root, unpacked};
+use crate::data::{assert_near, raw, root, shortfall, unpacked};
 
 fn normals(seed: u64, n: usize) -> Vec<f64> {
     let mut rng = PhiloxRng::new(seed, 0);
@@ -150,10 +149,6 @@ fn shipped_variances_are_those_of_the_raw_prices() {
         }
         assert!(compared >= 3000, "{name}: {compared}");
     }
-}
-
-fn shortfall(arguments: &[&str], folder: &Path) -> std::process::Output {
-    Command::cargo_bin("shortfall").unwrap().args(arguments).current_dir(folder).output().unwrap()
 }
 
 /// A folder with the small shipped night and its market.
