@@ -1,5 +1,7 @@
 // What the host and the shaders share; its mirror is src/engine/gpu/layout.rs, and a test compares the two.
 
+/// Paths of a block.
+const BLOCK: u32 = 64u;
 /// Stands for "none" where an index is optional.
 const NONE: u32 = 0xFFFFFFFFu;
 /// Factors of one asset at an observation: log return, log shift of the volatility level, change of the basis.
@@ -41,6 +43,8 @@ struct Params {
     curves: u32,
     rows: u32,
     accounts: u32,
+    /// Accounts of a workgroup.
+    accounts_together: u32,
     levels: u32,
     horizon: u32,
     /// Paths of this dispatch when it does not take the whole tile.
@@ -49,9 +53,10 @@ struct Params {
     numeraire: u32,
     numeraire_inverse_spot: f32,
     flags: u32,
-    /// Always zero, which the compiler must not know.
+    /// Always 0, -0 and 1, which the compiler must not know.
     zero: u32,
-    padding: u32,
+    minus_zero: f32,
+    one: f32,
 }
 
 /// An observation: the step after its last, and where its tables start.
@@ -127,6 +132,14 @@ struct Row {
     variance_sigma_squared: f32,
 }
 
+/// An account and its holdings.
+struct Holder {
+    account: u32,
+    start: u32,
+    end: u32,
+    padding: u32,
+}
+
 /// So much of a row in an account.
 struct Holding {
     row: u32,
@@ -146,7 +159,20 @@ fn in_order(index: u32, count: u32) -> u32 {
     return select(index, count - 1u - index, (params.flags & REVERSED) != 0u);
 }
 
-/// What the guard of a product is made of.
+/// What the guards are made of.
 fn guard_zero() -> u32 {
     return params.zero;
+}
+
+fn guard_minus_zero() -> f32 {
+    return params.minus_zero;
+}
+
+fn guard_one() -> f32 {
+    return params.one;
+}
+
+/// Place of a row's profit on a path in the cube `[block][row][BLOCK]`, which is the CPU's.
+fn profit_place(row: u32, path: u32) -> u32 {
+    return (path / BLOCK * params.rows + row) * BLOCK + path % BLOCK;
 }

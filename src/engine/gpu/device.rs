@@ -144,77 +144,56 @@ impl Device {
 
     /// Reads the first numbers of a buffer back.
     pub fn read<T: bytemuck::Pod>(&self, buffer: &Buffer, count: usize) -> Result<Vec<T>, EngineFault> {
-        self.read_from(buffer, 0, count)
+        let bytes = (count * size_of::<T>()) as u64;
+        self.read_together(&[(buffer, 0, bytes)], |parts| bytemuck::pod_collect_to_vec(parts[0]))
     }
 
-    /// Reads numbers of a buffer back, from one on.
-    pub fn read_from<T: bytemuck::Pod>(
+    /// Reads bytes of some buffers back, each from one on and so many, with one wait for all; `take`
+    /// makes of them what is wanted.
+    pub fn read_together<T>(
         &self,
-        buffer: &Buffer,
-        first: u64,
-        count: usize,
-    ) -> Result<Vec<T>, EngineFault> {
-        let size = size_of::<T>() as u64;
-        let mut views = self.read_together(&[(buffer, first * size, count as u64 * size)])?;
-        Ok(bytemuck::pod_collect_to_vec(&views.pop().unwrap_or_default()))
-    }
-
-    /// Reads bytes of some buffers back, each from one on and so many, with one wait for all.
-    pub fn read_together(&self, buffers: &[(&Buffer, u64, u64)]) -> Result<Vec<Vec<u8>>, EngineFault> {
+        parts: &[(&Buffer, u64, u64)],
+        take: impl FnOnce(&[&[u8]]) -> T,
+    ) -> Result<T, EngineFault> {
         let usage = BufferUsages::MAP_READ | BufferUsages::COPY_DST;
-        let staged = self.scoped(|| {
-            let mut encoder = self.raw.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            let stage = |&(buffer, first, bytes): &(&Buffer, u64, u64)| {
-                let staging = self.buffer("readback", bytes, usage);
-                if bytes > 0 {
-                    encoder.copy_buffer_to_buffer(buffer, first, &staging, 0, Some(bytes));
-                }
-                staging
-            };
-            let staged: Vec<Buffer> = buffers.iter().map(stage).collect();
-            self.queue.submit([encoder.finish()]);
-            staged
-        })?;
-        let sizes = buffers.iter().map(|(.., bytes)| *bytes);
-        let mapping: Vec<_> = staged.iter().zip(sizes).map(|(staging, bytes)| map(staging, bytes)).collect();
-        self.wait()?;
-        mapping.into_iter().map(Mapping::read).collect()
-    }
-}
-
-/// A buffer on its way to the host.
-struct Mapping<'a> {
-    staging: &'a Buffer,
-    bytes: u64,
-    answer: Arc<Mutex<Option<Result<(), wgpu::BufferAsyncError>>>>,
-}
-
-fn map(staging: &Buffer, bytes: u64) -> Mapping<'_> {
-    let answer = Arc::new(Mutex::new(None));
-    if bytes > 0 {
-        let place = Arc::clone(&answer);
-        staging.slice(..bytes).map_async(wgpu::MapMode::Read, move |result| {
-            *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
-        });
-    }
-    Mapping { staging, bytes, answer }
-}
-
-impl Mapping<'_> {
-    /// Its bytes, after a wait.
-    fn read(self) -> Result<Vec<u8>, EngineFault> {
-        if self.bytes == 0 {
-            return Ok(Vec::new());
+        // Where each part begins; whole numbers of the alignment of copies and mappings.
+        let mut places = Vec::with_capacity(parts.len());
+        let mut total = 0;
+        for (.., bytes) in parts {
+            places.push(total as usize..(total + bytes) as usize);
+            total += bytes.next_multiple_of(wgpu::MAP_ALIGNMENT);
         }
+        let staging = self.scoped(|| {
+            let mut encoder = self.raw.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            let staging = self.buffer("readback", total, usage);
+            for (&(buffer, first, bytes), place) in parts.iter().zip(&places) {
+                if bytes > 0 {
+                    let to = place.start as u64;
+                    encoder.copy_buffer_to_buffer(buffer, first, &staging, to, Some(bytes));
+                }
+            }
+            self.queue.submit([encoder.finish()]);
+            staging
+        })?;
+        if total == 0 {
+            self.wait()?;
+            return Ok(take(&vec![&[][..]; parts.len()]));
+        }
+        let answer = Arc::new(Mutex::new(None));
+        let slot = Arc::clone(&answer);
+        staging.slice(..total).map_async(wgpu::MapMode::Read, move |result| {
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+        });
+        self.wait()?;
         let failed = |error: String| EngineFault::Device(format!("reading back failed: {error}"));
-        match self.answer.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        match answer.lock().unwrap_or_else(PoisonError::into_inner).take() {
             Some(Ok(())) => {}
             Some(Err(error)) => return Err(failed(error.to_string())),
             None => return Err(EngineFault::Lost("reading back got no answer".to_owned())),
         }
-        let view =
-            self.staging.slice(..self.bytes).get_mapped_range().map_err(|error| failed(error.to_string()))?;
-        Ok(view[..].to_vec())
+        let view = staging.slice(..total).get_mapped_range().map_err(|error| failed(error.to_string()))?;
+        let views: Vec<&[u8]> = places.into_iter().map(|place| &view[place]).collect();
+        Ok(take(&views))
     }
 }
 

@@ -69,6 +69,7 @@ shared! {
         curves: u32,
         rows: u32,
         accounts: u32,
+        accounts_together: u32,
         levels: u32,
         horizon: u32,
         slice_start: u32,
@@ -77,7 +78,8 @@ shared! {
         numeraire_inverse_spot: f32,
         flags: u32,
         zero: u32,
-        padding: u32,
+        minus_zero: f32,
+        one: f32,
     }
 
     /// An observation: the step after its last, and where its tables start.
@@ -152,6 +154,14 @@ shared! {
         variance_sigma_squared: f32,
     }
 
+    /// An account and its holdings.
+    struct Holder {
+        account: u32,
+        start: u32,
+        end: u32,
+        padding: u32,
+    }
+
     /// So much of a row in an account.
     struct Holding {
         row: u32,
@@ -164,6 +174,13 @@ shared! {
         bins_per_loss: f32,
         quanta_per_loss: f32,
         padding: f32,
+    }
+}
+
+impl Params {
+    /// Nothing but what the guards of `shaders/lib/guard_*.wgsl` are made of.
+    pub fn guarded() -> Self {
+        Self { minus_zero: -0.0, one: 1.0, ..Self::default() }
     }
 }
 
@@ -223,6 +240,15 @@ impl Tables {
     }
 }
 
+/// The accounts of one horizon, those with most holdings first.
+pub fn holders(netting: &Netting) -> Vec<Holder> {
+    let ends = netting.starts.windows(2).zip(0..);
+    let holder = |(of, account): (&[u32], u32)| Holder { account, start: of[0], end: of[1], padding: 0 };
+    let mut holders: Vec<Holder> = ends.map(holder).collect();
+    holders.sort_by_key(|holder| std::cmp::Reverse(holder.end - holder.start));
+    holders
+}
+
 /// Holdings of one horizon.
 pub fn holdings(netting: &Netting) -> Vec<Holding> {
     let entries = netting.row.iter().zip(&netting.quantity);
@@ -261,7 +287,7 @@ fn params(job: &Job, model: &Model<f32>) -> Params {
         numeraire: model.numeraire.map_or(NONE, |(asset, _)| asset as u32),
         numeraire_inverse_spot: model.numeraire.map_or(0.0, |(_, inverse_spot)| inverse_spot),
         flags,
-        ..Params::default()
+        ..Params::guarded()
     }
 }
 

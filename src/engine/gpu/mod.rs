@@ -35,15 +35,12 @@ use crate::risk::{Bracket, Tail};
 
 pub use self::adapter::{AdapterKind, AdapterSummary, Wanted, adapters, hardware};
 pub use self::resident::GpuKeeper;
-pub use self::shaders::{PhiloxVariant, shaders_blake3};
+pub use self::shaders::{Dialect, shaders_blake3};
 
 /// Sizes for hardware: enough paths to fill a large GPU, in memory that a small one has.
 const HARDWARE: Sizes = Sizes { tile_paths: 1 << 17, tile_bytes: 1 << 30, net_work: 1 << 32 };
 /// Sizes for a software adapter, whose memory is its processor's cache.
 const SOFTWARE: Sizes = Sizes { tile_paths: 1 << 13, tile_bytes: 1 << 28, net_work: 1 << 27 };
-
-/// Invocations of a workgroup, a multiple of every subgroup's size.
-const WORKGROUP: u32 = 64;
 
 struct Sizes {
     tile_paths: u64,
@@ -57,8 +54,8 @@ pub struct GpuOptions {
     /// Part of the adapter's name, or its PCI bus id; the first hardware adapter without it, else
     /// a software one.
     pub filter: Option<String>,
-    /// How Philox multiplies.
-    pub philox: PhiloxVariant,
+    /// How shaders are written; without it as suits the adapter best.
+    pub dialect: Option<Dialect>,
     /// Invocations of a workgroup.
     pub workgroup: Option<u32>,
     /// Paths of a tile and of a submission; rounded up to whole blocks, and down to what fits.
@@ -115,7 +112,7 @@ impl GpuEngine {
         summary: AdapterSummary,
         options: GpuOptions,
     ) -> Result<Self, EngineFault> {
-        if options.philox == PhiloxVariant::Wide && !summary.shader_int64 {
+        if options.dialect.is_some_and(|dialect| dialect.wide_products) && !summary.shader_int64 {
             return Err(EngineFault::Device(format!("{} has no 64-bit integers", summary.name)));
         }
         let device = Device::open(adapter, summary)?;
@@ -147,7 +144,9 @@ impl GpuEngine {
             session.tile(&work)?;
             let stride = session.stride() as usize;
             blocks(&session.factors()?, stride, count as usize, &mut cube.factors);
-            blocks(&session.pnl()?, stride, count as usize, &mut cube.pnl);
+            let block_profits = session.pnl()?;
+            let rows = job.rows.len() * BLOCK;
+            cube.pnl.extend((0..count as usize / BLOCK).map(|b| block_profits[b * rows..][..rows].to_vec()));
             for (horizon, accounts) in cube.losses.iter_mut().enumerate() {
                 let losses = session.losses(horizon as u32, &work)?;
                 for (account, losses) in accounts.iter_mut().zip(losses.chunks(stride)) {
@@ -172,11 +171,16 @@ impl GpuEngine {
         self.device.check()?;
         let needs = Needs::new(job, losses);
         let allowed = self.allowed();
-        let workgroup = self.options.workgroup.unwrap_or(WORKGROUP);
+        let workgroup = self.options.workgroup;
         let useful = (paths.end - paths.start).next_multiple_of(block).max(block);
         let tile = self.options.tile_paths.unwrap_or(allowed.tile_paths).min(useful);
         let mut plan = plan::plan(&needs, &allowed, tile, workgroup)?;
-        let build = Build { assets: job.assets as u32, workgroup, wide_philox: self.has_wide_philox() };
+        let build = Build {
+            assets: job.assets as u32,
+            workgroup: plan.workgroup,
+            net_workgroup: plan.net_workgroup,
+            dialect: self.dialect(),
+        };
         if self.pipelines.as_ref().is_none_or(|pipelines| pipelines.build != build) {
             self.pipelines = Some(Pipelines::new(&self.device, build)?);
         }
@@ -204,8 +208,11 @@ impl GpuEngine {
         })
     }
 
-    fn has_wide_philox(&self) -> bool {
-        self.options.philox != PhiloxVariant::Split && self.device.summary.shader_int64
+    fn dialect(&self) -> Dialect {
+        let summary = &self.device.summary;
+        let best =
+            Dialect { wide_products: summary.shader_int64, fused_guards: summary.keeps_fused_operations };
+        self.options.dialect.unwrap_or(best)
     }
 
     fn allowed(&self) -> Allowed {

@@ -8,7 +8,7 @@ use wgpu::{
 
 use super::device::Device;
 use super::layout::Params;
-use super::shaders::Stage;
+use super::shaders::{Dialect, Stage};
 use crate::engine::EngineFault;
 
 /// What pipelines are compiled for.
@@ -16,7 +16,9 @@ use crate::engine::EngineFault;
 pub struct Build {
     pub assets: u32,
     pub workgroup: u32,
-    pub wide_philox: bool,
+    /// Invocations of a workgroup that nets.
+    pub net_workgroup: u32,
+    pub dialect: Dialect,
 }
 
 /// All stages.
@@ -46,7 +48,8 @@ impl Pipelines {
 
 fn compile(device: &Device, stage: Stage, build: Build) -> Compiled {
     let raw = &device.raw;
-    let source = ShaderSource::Wgsl(stage.source(build.assets, build.wide_philox).into());
+    let workgroup = if stage == Stage::Net { build.net_workgroup } else { build.workgroup };
+    let source = ShaderSource::Wgsl(stage.source(build.assets, build.dialect).into());
     let module = raw.create_shader_module(ShaderModuleDescriptor { label: Some(stage.name()), source });
     let storage = |binding: u32| BindGroupLayoutEntry {
         binding,
@@ -83,7 +86,7 @@ fn compile(device: &Device, stage: Stage, build: Build) -> Compiled {
         module: &module,
         entry_point: Some(stage.name()),
         compilation_options: PipelineCompilationOptions {
-            constants: &[("WORKGROUP", f64::from(build.workgroup))],
+            constants: &[("WORKGROUP", f64::from(workgroup))],
             zero_initialize_workgroup_memory: true,
         },
         cache: None,

@@ -13,8 +13,10 @@ pub const TAIL_WORDS: usize = (BINS + 1) * BIN_LIMBS + 2;
 const FOLD_PARTS: u64 = BINS as u64 + 2;
 /// Paths of a `revalue` invocation.
 const ROW_PATHS: u64 = 4;
-/// Paths of a `net` invocation.
-pub const NET_PATHS: u64 = 4;
+/// Paths of a workgroup that nets, of one invocation of it, and of one that adds legs.
+const NET_PATHS: u64 = 32;
+const NET_QUAD: u64 = 4;
+pub const LEG_PATHS: u64 = 4;
 /// Iterations of all loops of an invocation: lavapipe ends a loop silently after 65,535.
 pub const MOST_ITERATIONS: u64 = 60_000;
 /// Rounds of a Philox block, and the iteration that asks for it.
@@ -23,6 +25,13 @@ const PHILOX_ITERATIONS: u64 = 11;
 const MOST_ASSETS: u64 = 256;
 /// Path-step-assets of one dispatch: some 30 ms on an integrated GPU, which a watchdog bears.
 const SIMULATE_WORK: u64 = 1 << 26;
+
+/// Invocations of a workgroup, a multiple of every subgroup's size.
+pub const WORKGROUP: u32 = 64;
+/// The same where many accounts are netted: all that share a cache on most GPUs.
+const MOST_NET_WORKGROUP: u32 = 1024;
+/// Accounts from which they are netted in large workgroups.
+const MANY_ACCOUNTS: u64 = 1024;
 
 /// What a device allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +48,7 @@ pub struct Allowed {
     pub tile_paths: u64,
     /// Bytes of all that is `[..][path]` in a tile.
     pub tile_bytes: u64,
-    /// Holding-paths of one `net` dispatch.
+    /// Holding-paths that are queued for an account in a cube that stays.
     pub net_work: u64,
 }
 
@@ -125,19 +134,27 @@ pub struct Plan {
     pub stride: u64,
     /// Steps of one `simulate` dispatch.
     pub steps: u32,
-    /// Paths of one `net` dispatch.
-    pub slice: u64,
     pub workgroup: u32,
+    /// Invocations of a workgroup that nets, and the accounts it takes.
+    pub net_workgroup: u32,
+    pub accounts_together: u64,
 }
 
 /// Plans a run with tiles of up to `tile` paths; results do not depend on the sizes.
-pub fn plan(needs: &Needs, allowed: &Allowed, tile: u64, workgroup: u32) -> Result<Plan, EngineFault> {
+pub fn plan(
+    needs: &Needs,
+    allowed: &Allowed,
+    tile: u64,
+    workgroup: Option<u32>,
+) -> Result<Plan, EngineFault> {
     let within = |what: &str, needed: u64, available: u64, next: &str| {
         if needed <= available {
             return Ok(());
         }
         Err(EngineFault::TooLarge { what: what.to_owned(), needed, available, next: next.to_owned() })
     };
+    let (net_workgroup, accounts_together) = netting(needs, allowed, workgroup);
+    let workgroup = workgroup.unwrap_or(WORKGROUP);
     let on_cpu = "try --device cpu";
     let split = "split the accounts into several runs, or try --device cpu";
     within("a workgroup's size", workgroup.into(), allowed.invocations.into(), "try 64")?;
@@ -148,7 +165,7 @@ pub fn plan(needs: &Needs, allowed: &Allowed, tile: u64, workgroup: u32) -> Resu
     within("bytes of the accounts' tails", needs.tail_bytes(), most_bytes, split)?;
     within("bytes of the holdings", 8 * needs.holdings, most_bytes, split)?;
     let side = u64::from(allowed.workgroups);
-    within("workgroups of the accounts", needs.accounts, side * side, split)?;
+    within("workgroups of the accounts", needs.accounts.div_ceil(accounts_together), side, split)?;
     within("workgroups of the rows", needs.rows.max(needs.curves), side * side, on_cpu)?;
 
     let per_path = [needs.factor_bytes(), needs.quantity_bytes(), needs.pnl_bytes(), needs.loss_bytes()];
@@ -162,13 +179,25 @@ pub fn plan(needs: &Needs, allowed: &Allowed, tile: u64, workgroup: u32) -> Resu
     let stride = wanted.min(most / block * block).max(block);
     let by_loops = MOST_ITERATIONS / needs.step_iterations().max(1);
     let by_work = SIMULATE_WORK / (stride * needs.assets).max(1);
-    let slice = (allowed.net_work / needs.holdings.max(1)).clamp(block, FOLD_PATHS).min(stride);
     Ok(Plan {
         stride,
         steps: by_loops.min(by_work).clamp(1, u32::MAX.into()) as u32,
-        slice: slice / block * block,
         workgroup,
+        net_workgroup,
+        accounts_together,
     })
+}
+
+/// Invocations of a workgroup that nets, and the accounts it takes: as many as its loops may, where there
+/// are many, since they share the profits in the cache.
+fn netting(needs: &Needs, allowed: &Allowed, workgroup: Option<u32>) -> (u32, u64) {
+    let large = allowed.invocations.min(MOST_NET_WORKGROUP);
+    let several = if needs.accounts < MANY_ACCOUNTS { WORKGROUP } else { large };
+    let net_workgroup = workgroup.unwrap_or(several);
+    let side_by_side = u64::from(net_workgroup) / (NET_PATHS / NET_QUAD);
+    let iterations = needs.most_holdings + 1 + 5 * needs.levels;
+    let rounds = if needs.accounts < MANY_ACCOUNTS { 1 } else { MOST_ITERATIONS / iterations };
+    (net_workgroup, side_by_side * rounds.max(1))
 }
 
 /// One step of a tile's work.
@@ -204,6 +233,7 @@ pub fn dispatches(
         first_high: (work.first >> 32) as u32,
         paths: work.count as u32,
         stride: plan.stride as u32,
+        accounts_together: plan.accounts_together as u32,
         ..tables.params
     };
     let across = work.count.div_ceil(plan.workgroup.into()) as u32;
@@ -232,16 +262,15 @@ pub fn dispatches(
         Dispatch { stage: Stage::Fold, grid: fold_grid(needs, plan.workgroup, workgroups), params: base };
     let mut start = 0;
     while start < work.count {
-        let end = (start + plan.slice).min(work.count);
+        let end = (start + FOLD_PATHS).min(work.count);
         if *unfolded + (end - start) > FOLD_PATHS {
             all.push(fold);
             *unfolded = 0;
         }
-        let [x, z] = folded(needs.accounts, workgroups);
-        let y = (end - start).div_ceil(NET_PATHS).div_ceil(plan.workgroup.into()) as u32;
+        let grid = net_grid(needs.accounts, plan.accounts_together, end - start);
         for horizon in 0..needs.horizons as u32 {
             let params = Params { horizon, slice_start: start as u32, slice_end: end as u32, ..base };
-            all.push(Dispatch { stage: Stage::Net, grid: [x, y, z], params });
+            all.push(Dispatch { stage: Stage::Net, grid, params });
         }
         *unfolded += end - start;
         start = end;
@@ -253,6 +282,11 @@ pub fn dispatches(
 pub fn last_fold(plan: &Plan, needs: &Needs, tables: &Tables, workgroups: u32) -> Dispatch {
     let grid = fold_grid(needs, plan.workgroup, workgroups);
     Dispatch { stage: super::shaders::Stage::Fold, grid, params: tables.params }
+}
+
+/// Workgroups that net accounts on so many paths; a fold's paths fit into any grid.
+pub fn net_grid(accounts: u64, together: u64, paths: u64) -> [u32; 3] {
+    [accounts.div_ceil(together) as u32, paths.div_ceil(NET_PATHS) as u32, 1]
 }
 
 /// Workgroups that fold all tails.
@@ -305,10 +339,9 @@ mod tests {
     fn everything_fits_the_limits() {
         for (rows, assets, accounts) in [(1, 1, 1), (63, 2, 345), (700, 12, 40), (20_000, 64, 40_000)] {
             let needs = Needs { rows, assets, accounts, ..needs() };
-            let plan = plan(&needs, &ALLOWED, ALLOWED.tile_paths, 64).expect("it fits");
+            let plan = plan(&needs, &ALLOWED, ALLOWED.tile_paths, None).expect("it fits");
             assert_eq!(plan.stride % BLOCK as u64, 0);
-            assert!(plan.stride >= BLOCK as u64 && plan.slice <= plan.stride);
-            assert!(plan.slice.is_multiple_of(BLOCK as u64) && plan.slice <= FOLD_PATHS);
+            assert!(plan.stride >= BLOCK as u64);
             assert!(plan.stride * needs.pnl_bytes() <= ALLOWED.binding_bytes);
             assert!(plan.stride * needs.factor_bytes() <= ALLOWED.binding_bytes);
             assert!(u64::from(plan.steps) * needs.step_iterations() <= MOST_ITERATIONS);
@@ -325,7 +358,7 @@ mod tests {
             (Needs { rows: 600_000, ..needs() }, "block of paths", 600_000 * 4 * 64),
         ];
         for (needs, what, amount) in refused {
-            match plan(&needs, &ALLOWED, ALLOWED.tile_paths, 64) {
+            match plan(&needs, &ALLOWED, ALLOWED.tile_paths, None) {
                 Err(EngineFault::TooLarge { what: named, needed, available, next }) => {
                     assert!(named.contains(what), "{named}");
                     assert_eq!(needed, amount);
@@ -349,7 +382,7 @@ mod tests {
         let needs = Needs { observations: 0, ..needs() };
         let tables = Tables::empty();
         for tile in [64, 4096, 65_536] {
-            let plan = plan(&needs, &ALLOWED, tile, 64).expect("it fits");
+            let plan = plan(&needs, &ALLOWED, tile, None).expect("it fits");
             let (mut unfolded, mut in_limbs) = (0, 0);
             for tile in 0..100 {
                 let work = TileWork {

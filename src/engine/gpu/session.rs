@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Instant;
 
+use rayon::prelude::*;
 use wgpu::{BindGroup, Buffer, SubmissionIndex};
 
 use super::device::Device;
@@ -91,7 +92,7 @@ impl<'a> Session<'a> {
         let workgroups = limits.max_compute_workgroups_per_dimension;
         let most = plan::dispatches(&plan, &needs, &tables, &whole, workgroups, &mut 0);
         // Later tiles may fold at other slices.
-        let slots = Slots::new(device, most.len() as u64 + plan.stride / plan.slice + 1);
+        let slots = Slots::new(device, most.len() as u64 + plan.stride / plan::FOLD_PATHS + 1);
         let kept = device.storage("quantities", plan.stride * needs.quantity_bytes());
         let pnl = device.storage("pnl", plan.stride * needs.pnl_bytes());
         let losses = device.storage("losses", plan.stride * needs.loss_bytes());
@@ -116,9 +117,9 @@ impl<'a> Session<'a> {
         let bracket_table = device.table("brackets", &layout::brackets(brackets));
         let level_horizon = device.table("level horizons", &tables.level_horizon);
         let net = job.netting.iter().map(|netting| {
-            let starts = device.table("starts", &netting.starts);
+            let holders = device.table("holders", &layout::holders(netting));
             let holdings = device.table("holdings", &layout::holdings(netting));
-            let buffers = [&starts, &holdings, &pnl, &bracket_table, &level_horizon, &tails, &losses];
+            let buffers = [&holders, &holdings, &pnl, &bracket_table, &level_horizon, &tails, &losses];
             group(Stage::Net, &buffers)
         });
         Self {
@@ -203,9 +204,11 @@ impl<'a> Session<'a> {
         self.submit(&[fold])?;
         self.unfolded = 0;
         let count = (self.needs.accounts * self.needs.levels) as usize;
-        let words = self.read_times_and(&self.totals.clone(), (count * TAIL_WORDS * 4) as u64)?;
+        let bytes = (count * TAIL_WORDS * 4) as u64;
+        // There may be hundreds of megabytes of them.
         let tail_of = |words: &[u8]| tail(&bytemuck::pod_collect_to_vec::<u8, u32>(words));
-        Ok(words.chunks_exact(4 * TAIL_WORDS).map(tail_of).collect())
+        let tails = |read: &[u8]| read.par_chunks_exact(4 * TAIL_WORDS).map(tail_of).collect();
+        self.read_times_and(&self.totals.clone(), bytes, tails)
     }
 
     /// Seconds by stage up to the last [`Session::tails`]; `None` where the device does not tell.
@@ -214,13 +217,18 @@ impl<'a> Session<'a> {
     }
 
     fn read_times(&mut self) -> Result<(), EngineFault> {
-        self.read_times_and(&self.totals.clone(), 0).map(|_| ())
+        self.read_times_and(&self.totals.clone(), 0, |_| ())
     }
 
-    /// Reads the first bytes of a buffer, and the stopwatch with them.
-    fn read_times_and(&mut self, buffer: &Buffer, bytes: u64) -> Result<Vec<u8>, EngineFault> {
+    /// Makes something of the first bytes of a buffer, and reads the stopwatch with them.
+    fn read_times_and<T>(
+        &mut self,
+        buffer: &Buffer,
+        bytes: u64,
+        take: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T, EngineFault> {
         let Some(stopwatch) = &mut self.stopwatch else {
-            return self.device.read(buffer, bytes as usize);
+            return self.device.read_together(&[(buffer, 0, bytes)], |parts| take(parts[0]));
         };
         let (ticks, ticks_bytes) = self.device.scoped(|| {
             let mut encoder =
@@ -229,10 +237,12 @@ impl<'a> Session<'a> {
             self.device.queue.submit([encoder.finish()]);
             resolved
         })?;
-        let mut read = self.device.read_together(&[(buffer, 0, bytes), (ticks, 0, ticks_bytes)])?;
-        let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&read.pop().unwrap_or_default());
+        let parts = [(buffer, 0, bytes), (ticks, 0, ticks_bytes)];
+        let (taken, ticks) = self.device.read_together(&parts, |parts| {
+            (take(parts[0]), bytemuck::pod_collect_to_vec::<u8, u64>(parts[1]))
+        })?;
         self.times += stopwatch.finish(&ticks);
-        Ok(read.pop().unwrap_or_default())
+        Ok(taken)
     }
 
     /// Ends the session, and leaves the factors and the profits of its last tile on the device.
@@ -247,7 +257,7 @@ impl<'a> Session<'a> {
         self.device.read(&self.factors, all / (observations + 1) * observations)
     }
 
-    /// Profits of the tile, `[row][stride]`.
+    /// Profits of the tile, `[block][row][BLOCK]`.
     pub fn pnl(&self) -> Result<Vec<f32>, EngineFault> {
         self.device.read(&self.pnl, (self.plan.stride * self.needs.pnl_bytes() / 4) as usize)
     }

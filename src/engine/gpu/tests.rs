@@ -132,7 +132,7 @@ fn quickstart_is_the_same_on_any_number_of_paths() {
 #[test]
 fn sizes_order_and_variants_do_not_matter() {
     let job = job(&quickstart());
-    let split = GpuOptions { philox: PhiloxVariant::Split, ..GpuOptions::default() };
+    let split = GpuOptions { dialect: Some(Dialect::PLAIN), ..GpuOptions::default() };
     let mut variants = vec![split.clone(), GpuOptions { reversed: true, ..GpuOptions::default() }];
     for workgroup in [32, 128, 256] {
         variants.push(GpuOptions { workgroup: Some(workgroup), ..GpuOptions::default() });
@@ -248,7 +248,7 @@ fn many_steps_take_many_dispatches() {
         s.simulation.steps = 3001;
     });
     let needs = Needs::new(&job, false);
-    let plan = plan::plan(&needs, &gpu.allowed(), 192, 64).expect("it fits");
+    let plan = plan::plan(&needs, &gpu.allowed(), 192, None).expect("it fits");
     assert!(plan.steps < job.steps() / 4, "{plan:?}");
     compare(&mut gpu, &job, &job, 0..129).assert_same();
 }
