@@ -20,8 +20,6 @@
 /// `[account][stride]`, where losses are kept.
 @group(0) @binding(7) var<storage, read_write> losses: array<vec4<f32>>;
 
-override WORKGROUP: u32 = 64u;
-
 /// Fours of paths of a workgroup: a line of the cache of each row.
 const QUADS: u32 = 8u;
 
@@ -73,7 +71,7 @@ fn profit(holder: Holder, quad: u32) -> vec4<f32> {
 
 fn with_holding(sum: vec4<f32>, entry: u32, place: u32) -> vec4<f32> {
     let holding = holdings[entry];
-    return add_product4(sum, holding.quantity, pnl[place + holding.row * (BLOCK / 4u)]);
+    return add4(sum, mul4(vec4<f32>(holding.quantity), pnl[place + holding.row * (BLOCK / 4u)]));
 }
 
 /// Sorts those of four losses into a tail that reach its floor.

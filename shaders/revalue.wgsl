@@ -7,8 +7,6 @@
 /// `[block][row][BLOCK]`
 @group(0) @binding(3) var<storage, read_write> pnl: array<f32>;
 
-override WORKGROUP: u32 = 64u;
-
 /// Paths of an invocation, a workgroup apart: a row is read once for all of them.
 const ROW_PATHS: u32 = 4u;
 

@@ -13,11 +13,10 @@ fn add(a: f32, b: f32) -> f32 {
     return bitcast<f32>(bitcast<u32>(a + b) ^ guard_zero());
 }
 
-/// `sum + a * b` of four numbers.
-fn add_product4(sum: vec4<f32>, a: f32, b: vec4<f32>) -> vec4<f32> {
-    return guarded4(sum + guarded4(a * b));
+fn mul4(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
+    return bitcast<vec4<f32>>(bitcast<vec4<u32>>(a * b) ^ vec4<u32>(guard_zero()));
 }
 
-fn guarded4(x: vec4<f32>) -> vec4<f32> {
-    return bitcast<vec4<f32>>(bitcast<vec4<u32>>(x) ^ vec4<u32>(guard_zero()));
+fn add4(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
+    return bitcast<vec4<f32>>(bitcast<vec4<u32>>(a + b) ^ vec4<u32>(guard_zero()));
 }

@@ -14,8 +14,10 @@ fn add(a: f32, b: f32) -> f32 {
     return fma(a, guard_one(), b);
 }
 
-/// `sum + a * b` of four numbers.
-fn add_product4(sum: vec4<f32>, a: f32, b: vec4<f32>) -> vec4<f32> {
-    let product = fma(vec4<f32>(a), b, vec4<f32>(guard_minus_zero()));
-    return fma(sum, vec4<f32>(guard_one()), product);
+fn mul4(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
+    return fma(a, b, vec4<f32>(guard_minus_zero()));
+}
+
+fn add4(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
+    return fma(a, vec4<f32>(guard_one()), b);
 }

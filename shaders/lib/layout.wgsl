@@ -1,4 +1,5 @@
 // What the host and the shaders share; its mirror is src/engine/gpu/layout.rs, and a test compares the two.
+// MAX_ASSETS and WORKGROUP, the invocations of a workgroup, are added by the host.
 
 /// Paths of a block.
 const BLOCK: u32 = 64u;
@@ -67,16 +68,15 @@ struct Observation {
     threshold_count: u32,
 }
 
-/// One asset's terms of a step.
+/// Four assets' terms of a step.
 struct StepTerms {
-    drift: f32,
-    sd: f32,
-    decay: f32,
-    level_on_spot: f32,
-    level_alone: f32,
-    reversion: f32,
-    basis_sd: f32,
-    padding: f32,
+    drift: vec4<f32>,
+    sd: vec4<f32>,
+    decay: vec4<f32>,
+    level_on_spot: vec4<f32>,
+    level_alone: vec4<f32>,
+    reversion: vec4<f32>,
+    basis_sd: vec4<f32>,
 }
 
 /// A source of jumps. Merton: mean and sd; Kou: mean of an upward and of a downward jump.
@@ -91,12 +91,12 @@ struct Source {
     padding_1: u32,
 }
 
-/// What the whole path knows of an asset.
+/// What the whole path knows of four assets.
 struct AssetTerms {
-    loading: f32,
-    common_shift: f32,
-    own_shift: f32,
-    mixing_group: u32,
+    loading: vec4<f32>,
+    common_shift: vec4<f32>,
+    own_shift: vec4<f32>,
+    mixing_group: vec4<u32>,
 }
 
 /// A curve point at an observation.

@@ -90,16 +90,15 @@ shared! {
         threshold_count: u32,
     }
 
-    /// One asset's terms of a step.
+    /// Four assets' terms of a step.
     struct StepTerms {
-        drift: f32,
-        sd: f32,
-        decay: f32,
-        level_on_spot: f32,
-        level_alone: f32,
-        reversion: f32,
-        basis_sd: f32,
-        padding: f32,
+        drift: [f32; 4],
+        sd: [f32; 4],
+        decay: [f32; 4],
+        level_on_spot: [f32; 4],
+        level_alone: [f32; 4],
+        reversion: [f32; 4],
+        basis_sd: [f32; 4],
     }
 
     /// A source of jumps.
@@ -114,12 +113,12 @@ shared! {
         padding_1: u32,
     }
 
-    /// What the whole path knows of an asset.
+    /// What the whole path knows of four assets.
     struct AssetTerms {
-        loading: f32,
-        common_shift: f32,
-        own_shift: f32,
-        mixing_group: u32,
+        loading: [f32; 4],
+        common_shift: [f32; 4],
+        own_shift: [f32; 4],
+        mixing_group: [u32; 4],
     }
 
     /// A curve point at an observation.
@@ -191,7 +190,7 @@ pub struct Tables {
     pub observations: Vec<Observation>,
     pub step_terms: Vec<StepTerms>,
     pub thresholds: Vec<u32>,
-    pub cholesky: Vec<f32>,
+    pub cholesky: Vec<[f32; 4]>,
     pub mixing: Vec<[f32; 4]>,
     pub sources: Vec<Source>,
     pub asset_terms: Vec<AssetTerms>,
@@ -209,7 +208,7 @@ impl Tables {
             observations: Vec::new(),
             step_terms: Vec::new(),
             thresholds: Vec::new(),
-            cholesky: model.cholesky.clone(),
+            cholesky: squares(&model.cholesky, job.assets),
             mixing: model.mixing.iter().flatten().copied().collect(),
             sources: model.sources.iter().map(source).collect(),
             asset_terms: asset_terms(&model),
@@ -224,15 +223,14 @@ impl Tables {
                 thresholds: tables.thresholds.len() as u32,
                 threshold_count: steps.jump_thresholds.len() as u32,
             });
-            tables.step_terms.extend(steps.terms.iter().map(|t| StepTerms {
-                drift: t.drift,
-                sd: t.sd,
-                decay: t.decay,
-                level_on_spot: t.level_on_spot,
-                level_alone: t.level_alone,
-                reversion: t.reversion,
-                basis_sd: t.basis_sd,
-                padding: 0.0,
+            tables.step_terms.extend(steps.terms.chunks(4).map(|four| StepTerms {
+                drift: of_four(four, |t| t.drift),
+                sd: of_four(four, |t| t.sd),
+                decay: of_four(four, |t| t.decay),
+                level_on_spot: of_four(four, |t| t.level_on_spot),
+                level_alone: of_four(four, |t| t.level_alone),
+                reversion: of_four(four, |t| t.reversion),
+                basis_sd: of_four(four, |t| t.basis_sd),
             }));
             tables.thresholds.extend(&steps.jump_thresholds);
         }
@@ -301,14 +299,35 @@ fn source(source: &crate::engine::model::Source<f32>) -> Source {
 }
 
 fn asset_terms(model: &Model<f32>) -> Vec<AssetTerms> {
-    let groups = model.mixing_group.iter().map(|group| group.map_or(NONE, |group| group as u32));
-    let terms = model.effects.iter().zip(groups).map(|(effect, mixing_group)| AssetTerms {
-        loading: effect.loading,
-        common_shift: effect.common_shift,
-        own_shift: effect.own_shift,
-        mixing_group,
+    let terms = model.effects.chunks(4).zip(model.mixing_group.chunks(4)).map(|(four, groups)| {
+        let mut mixing_group = [NONE; 4];
+        for (to, group) in mixing_group.iter_mut().zip(groups) {
+            *to = group.map_or(NONE, |group| group as u32);
+        }
+        AssetTerms {
+            loading: of_four(four, |effect| effect.loading),
+            common_shift: of_four(four, |effect| effect.common_shift),
+            own_shift: of_four(four, |effect| effect.own_shift),
+            mixing_group,
+        }
     });
     terms.collect()
+}
+
+/// A number of each of up to four assets; zero where there is none.
+fn of_four<T>(four: &[T], number: impl Fn(&T) -> f32) -> [f32; 4] {
+    std::array::from_fn(|k| four.get(k).map_or(0.0, &number))
+}
+
+/// A lower factor, row-major `[assets][assets]`, by squares of four assets up to the diagonal: the columns
+/// of each, and zeros beyond the last asset.
+fn squares(cholesky: &[f32], assets: usize) -> Vec<[f32; 4]> {
+    let at = |row: usize, column: usize| {
+        if row < assets && column < assets { cholesky[row * assets + column] } else { 0.0 }
+    };
+    let fours = assets.div_ceil(4);
+    let columns = (0..fours).flat_map(|four| (0..4 * (four + 1)).map(move |column| (four, column)));
+    columns.map(|(four, column)| std::array::from_fn(|k| at(4 * four + k, column))).collect()
 }
 
 fn curve(curve: &ModelCurve<f32>) -> CurveTerms {

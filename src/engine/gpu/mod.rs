@@ -175,12 +175,7 @@ impl GpuEngine {
         let useful = (paths.end - paths.start).next_multiple_of(block).max(block);
         let tile = self.options.tile_paths.unwrap_or(allowed.tile_paths).min(useful);
         let mut plan = plan::plan(&needs, &allowed, tile, workgroup)?;
-        let build = Build {
-            assets: job.assets as u32,
-            workgroup: plan.workgroup,
-            net_workgroup: plan.net_workgroup,
-            dialect: self.dialect(),
-        };
+        let build = Build { assets: job.assets as u32, groups: plan.groups, dialect: self.dialect() };
         if self.pipelines.as_ref().is_none_or(|pipelines| pipelines.build != build) {
             self.pipelines = Some(Pipelines::new(&self.device, build)?);
         }

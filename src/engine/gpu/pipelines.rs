@@ -8,6 +8,7 @@ use wgpu::{
 
 use super::device::Device;
 use super::layout::Params;
+use super::plan::Groups;
 use super::shaders::{Dialect, Stage};
 use crate::engine::EngineFault;
 
@@ -15,9 +16,7 @@ use crate::engine::EngineFault;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Build {
     pub assets: u32,
-    pub workgroup: u32,
-    /// Invocations of a workgroup that nets.
-    pub net_workgroup: u32,
+    pub groups: Groups,
     pub dialect: Dialect,
 }
 
@@ -48,8 +47,12 @@ impl Pipelines {
 
 fn compile(device: &Device, stage: Stage, build: Build) -> Compiled {
     let raw = &device.raw;
-    let workgroup = if stage == Stage::Net { build.net_workgroup } else { build.workgroup };
-    let source = ShaderSource::Wgsl(stage.source(build.assets, build.dialect).into());
+    let workgroup = match stage {
+        Stage::Simulate => build.groups.simulate_paths * build.assets.div_ceil(4).max(1),
+        Stage::Net => build.groups.net,
+        _ => build.groups.others,
+    };
+    let source = ShaderSource::Wgsl(stage.source(build.assets, workgroup, build.dialect).into());
     let module = raw.create_shader_module(ShaderModuleDescriptor { label: Some(stage.name()), source });
     let storage = |binding: u32| BindGroupLayoutEntry {
         binding,
@@ -85,10 +88,7 @@ fn compile(device: &Device, stage: Stage, build: Build) -> Compiled {
         layout: Some(&layout),
         module: &module,
         entry_point: Some(stage.name()),
-        compilation_options: PipelineCompilationOptions {
-            constants: &[("WORKGROUP", f64::from(workgroup))],
-            zero_initialize_workgroup_memory: true,
-        },
+        compilation_options: PipelineCompilationOptions::default(),
         cache: None,
     });
     Compiled { pipeline, bindings }

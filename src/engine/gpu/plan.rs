@@ -19,9 +19,7 @@ const NET_QUAD: u64 = 4;
 pub const LEG_PATHS: u64 = 4;
 /// Iterations of all loops of an invocation: lavapipe ends a loop silently after 65,535.
 pub const MOST_ITERATIONS: u64 = 60_000;
-/// Rounds of a Philox block, and the iteration that asks for it.
-const PHILOX_ITERATIONS: u64 = 11;
-/// Private memory of an invocation holds five numbers an asset.
+/// A workgroup holds at least one path, an invocation for four of its assets.
 const MOST_ASSETS: u64 = 256;
 /// Path-step-assets of one dispatch: some 30 ms on an integrated GPU, which a watchdog bears.
 const SIMULATE_WORK: u64 = 1 << 26;
@@ -94,6 +92,11 @@ impl Needs {
         }
     }
 
+    /// Fours of assets.
+    pub fn fours(&self) -> u64 {
+        self.assets.div_ceil(4)
+    }
+
     /// Bytes of a path's factors, with one more observation in which the state rests.
     pub fn factor_bytes(&self) -> u64 {
         4 * (self.observations + 1) * self.assets * FACTORS as u64
@@ -118,13 +121,20 @@ impl Needs {
 
     /// Upper bound of the loop iterations of one step of one path.
     fn step_iterations(&self) -> u64 {
-        let a = self.assets;
-        let normals = 3 * (a.div_ceil(4)) * (PHILOX_ITERATIONS + 1);
-        let correlation = a * (a + 1) / 2 + a + a * PHILOX_ITERATIONS;
-        let jumps = PHILOX_ITERATIONS + self.most_jumps * (1 + PHILOX_ITERATIONS + self.sources + a);
-        // Diffusion, level, basis, and storing an observation.
-        1 + normals + correlation + jumps + 4 * a
+        // Correlation, jumps, and storing an observation.
+        self.fours() + self.most_jumps * (1 + self.sources) + 6
     }
+}
+
+/// Sizes of workgroups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Groups {
+    /// Paths of one that simulates, each with an invocation for every four assets.
+    pub simulate_paths: u32,
+    /// Invocations of one that nets.
+    pub net: u32,
+    /// Invocations of any other.
+    pub others: u32,
 }
 
 /// Sizes of a run.
@@ -134,9 +144,8 @@ pub struct Plan {
     pub stride: u64,
     /// Steps of one `simulate` dispatch.
     pub steps: u32,
-    pub workgroup: u32,
-    /// Invocations of a workgroup that nets, and the accounts it takes.
-    pub net_workgroup: u32,
+    pub groups: Groups,
+    /// Accounts of a workgroup that nets.
     pub accounts_together: u64,
 }
 
@@ -153,11 +162,11 @@ pub fn plan(
         }
         Err(EngineFault::TooLarge { what: what.to_owned(), needed, available, next: next.to_owned() })
     };
-    let (net_workgroup, accounts_together) = netting(needs, allowed, workgroup);
-    let workgroup = workgroup.unwrap_or(WORKGROUP);
+    let groups = Groups::new(needs, allowed, workgroup);
+    let accounts_together = accounts_together(needs, &groups);
     let on_cpu = "try --device cpu";
     let split = "split the accounts into several runs, or try --device cpu";
-    within("a workgroup's size", workgroup.into(), allowed.invocations.into(), "try 64")?;
+    within("a workgroup's size", groups.others.into(), allowed.invocations.into(), "try 64")?;
     within("the number of assets", needs.assets, MOST_ASSETS, on_cpu)?;
     within("loops of one step", needs.step_iterations(), MOST_ITERATIONS / 2, on_cpu)?;
     within("the largest account's holdings", needs.most_holdings, MOST_ITERATIONS, on_cpu)?;
@@ -174,7 +183,9 @@ pub fn plan(
     let block = BLOCK as u64;
     within("bytes of a block of paths", largest * block, most_bytes, on_cpu)?;
     within("bytes of a block's buffers", all * block, allowed.tile_bytes, on_cpu)?;
-    let most = (most_bytes / largest).min(allowed.tile_bytes / all).min(side * u64::from(workgroup));
+    let most = (most_bytes / largest)
+        .min(allowed.tile_bytes / all)
+        .min(side * u64::from(groups.others.min(groups.simulate_paths)));
     let wanted = tile.next_multiple_of(block);
     let stride = wanted.min(most / block * block).max(block);
     let by_loops = MOST_ITERATIONS / needs.step_iterations().max(1);
@@ -182,22 +193,35 @@ pub fn plan(
     Ok(Plan {
         stride,
         steps: by_loops.min(by_work).clamp(1, u32::MAX.into()) as u32,
-        workgroup,
-        net_workgroup,
+        groups,
         accounts_together,
     })
 }
 
-/// Invocations of a workgroup that nets, and the accounts it takes: as many as its loops may, where there
-/// are many, since they share the profits in the cache.
-fn netting(needs: &Needs, allowed: &Allowed, workgroup: Option<u32>) -> (u32, u64) {
-    let large = allowed.invocations.min(MOST_NET_WORKGROUP);
-    let several = if needs.accounts < MANY_ACCOUNTS { WORKGROUP } else { large };
-    let net_workgroup = workgroup.unwrap_or(several);
-    let side_by_side = u64::from(net_workgroup) / (NET_PATHS / NET_QUAD);
+impl Groups {
+    /// Those of a job, or all of one size.
+    fn new(needs: &Needs, allowed: &Allowed, wanted: Option<u32>) -> Self {
+        let others = wanted.unwrap_or(WORKGROUP);
+        let large = wanted.unwrap_or(allowed.invocations.min(MOST_NET_WORKGROUP));
+        // Half as many paths where one is several invocations, or as many as fit.
+        let fours = needs.fours().max(1) as u32;
+        let fitting = (allowed.invocations / fours).max(1).ilog2();
+        let paths = if fours == 1 { others } else { others / 2 };
+        Self {
+            simulate_paths: paths.min(1 << fitting),
+            net: if needs.accounts < MANY_ACCOUNTS { others } else { large },
+            others,
+        }
+    }
+}
+
+/// Accounts of a workgroup that nets: as many as its loops may where there are many, since they share the
+/// profits in the cache.
+fn accounts_together(needs: &Needs, groups: &Groups) -> u64 {
+    let side_by_side = u64::from(groups.net) / (NET_PATHS / NET_QUAD);
     let iterations = needs.most_holdings + 1 + 5 * needs.levels;
     let rounds = if needs.accounts < MANY_ACCOUNTS { 1 } else { MOST_ITERATIONS / iterations };
-    (net_workgroup, side_by_side * rounds.max(1))
+    side_by_side * rounds.max(1)
 }
 
 /// One step of a tile's work.
@@ -236,7 +260,7 @@ pub fn dispatches(
         accounts_together: plan.accounts_together as u32,
         ..tables.params
     };
-    let across = work.count.div_ceil(plan.workgroup.into()) as u32;
+    let across = work.count.div_ceil(plan.groups.others.into()) as u32;
     let mut all = Vec::new();
     let total = tables.observations.last().map_or(0, |observation| observation.step_end);
     let mut step = if work.is_simulated { total } else { 0 };
@@ -244,10 +268,11 @@ pub fn dispatches(
         let end = (step + plan.steps).min(total);
         let observation = tables.observations.iter().position(|o| step < o.step_end).unwrap_or(0) as u32;
         let params = Params { step_start: step, step_end: end, observation, ..base };
-        all.push(Dispatch { stage: Stage::Simulate, grid: [across, 1, 1], params });
+        let groups = work.count.div_ceil(plan.groups.simulate_paths.into()) as u32;
+        all.push(Dispatch { stage: Stage::Simulate, grid: [groups, 1, 1], params });
         step = end;
     }
-    let rows_across = work.count.div_ceil(ROW_PATHS * u64::from(plan.workgroup)) as u32;
+    let rows_across = work.count.div_ceil(ROW_PATHS * u64::from(plan.groups.others)) as u32;
     let stages = [(Stage::Quantities, across, needs.curves), (Stage::Revalue, rows_across, needs.rows)];
     for (stage, across, items) in stages {
         if items > 0 {
@@ -259,7 +284,7 @@ pub fn dispatches(
         return all;
     }
     let fold =
-        Dispatch { stage: Stage::Fold, grid: fold_grid(needs, plan.workgroup, workgroups), params: base };
+        Dispatch { stage: Stage::Fold, grid: fold_grid(needs, plan.groups.others, workgroups), params: base };
     let mut start = 0;
     while start < work.count {
         let end = (start + FOLD_PATHS).min(work.count);
@@ -280,7 +305,7 @@ pub fn dispatches(
 
 /// The dispatch that folds what the last tile left.
 pub fn last_fold(plan: &Plan, needs: &Needs, tables: &Tables, workgroups: u32) -> Dispatch {
-    let grid = fold_grid(needs, plan.workgroup, workgroups);
+    let grid = fold_grid(needs, plan.groups.others, workgroups);
     Dispatch { stage: super::shaders::Stage::Fold, grid, params: tables.params }
 }
 

@@ -107,7 +107,7 @@ impl Keeper for GpuKeeper {
         gpu.device().check()?;
         gpu.fits("bytes of an account's profits", rows_bytes(1, paths))?;
         let job = part(job, 0..0);
-        let pipelines = gpu.pipelines(job.assets as u32)?;
+        let pipelines = gpu.pipelines(&job)?;
         let mut tiles = Vec::new();
         let mut first = 0;
         while first < paths {
@@ -140,14 +140,9 @@ impl Gpu {
         self.engine.options.workgroup.unwrap_or(plan::WORKGROUP)
     }
 
-    fn pipelines(&self, assets: u32) -> Result<Arc<Pipelines>, EngineFault> {
-        let build = Build {
-            assets,
-            workgroup: self.workgroup(),
-            // One account is netted at a time.
-            net_workgroup: self.workgroup(),
-            dialect: self.engine.dialect(),
-        };
+    fn pipelines(&self, job: &Job) -> Result<Arc<Pipelines>, EngineFault> {
+        let groups = self.plan(job, BLOCK as u64)?.groups;
+        let build = Build { assets: job.assets as u32, groups, dialect: self.engine.dialect() };
         let mut kept = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pipelines) = kept.as_ref().filter(|pipelines| pipelines.build == build) {
             return Ok(Arc::clone(pipelines));

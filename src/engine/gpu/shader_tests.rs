@@ -6,7 +6,7 @@ use super::layout;
 use super::shaders::{Dialect, Stage};
 
 fn parsed(stage: Stage, assets: u32, dialect: Dialect) -> naga::Module {
-    let source = stage.source(assets, dialect);
+    let source = stage.source(assets, assets.div_ceil(4), dialect);
     naga::front::wgsl::parse_str(&source)
         .unwrap_or_else(|error| panic!("{}: {}", stage.name(), error.emit_to_string(&source)))
 }
@@ -38,7 +38,8 @@ fn every_stage_is_valid() {
 
 #[test]
 fn an_invalid_shader_is_seen() {
-    let source = Stage::Net.source(3, Dialect::PLAIN).replace("let loss = -profit(", "let loss = -profits(");
+    let source =
+        Stage::Net.source(3, 1, Dialect::PLAIN).replace("let loss = -profit(", "let loss = -profits(");
     assert!(naga::front::wgsl::parse_str(&source).is_err());
 }
 

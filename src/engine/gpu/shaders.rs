@@ -82,8 +82,9 @@ impl Stage {
         }
     }
 
-    /// The whole source for a number of assets. Declarations of WGSL may stand in any order.
-    pub fn source(self, assets: u32, dialect: Dialect) -> String {
+    /// The whole source for a number of assets and invocations of a workgroup. Declarations of WGSL may
+    /// stand in any order.
+    pub fn source(self, assets: u32, workgroup: u32, dialect: Dialect) -> String {
         let product = dialect.product();
         let guard = dialect.guard();
         let parts: &[&str] = match self {
@@ -101,7 +102,8 @@ impl Stage {
             Self::Fold => &[include_str!("../../../shaders/fold.wgsl"), LAYOUT, TAIL],
             Self::AddLegs => &[include_str!("../../../shaders/add_legs.wgsl"), LAYOUT, guard],
         };
-        format!("{}\nconst MAX_ASSETS: u32 = {assets}u;\n", parts.join("\n"))
+        let constants = format!("const MAX_ASSETS: u32 = {assets}u;\nconst WORKGROUP: u32 = {workgroup}u;\n");
+        format!("{}\n{constants}", parts.join("\n"))
     }
 }
 
@@ -111,7 +113,7 @@ pub fn shaders_blake3() -> String {
     for stage in Stage::ALL {
         for fused_guards in [false, true] {
             for wide_products in [false, true] {
-                hasher.update(stage.source(1, Dialect { wide_products, fused_guards }).as_bytes());
+                hasher.update(stage.source(1, 1, Dialect { wide_products, fused_guards }).as_bytes());
             }
         }
     }
