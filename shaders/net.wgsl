@@ -8,13 +8,14 @@
 @group(0) @binding(0) var<uniform> params: Params;
 /// Those with most holdings first, so that neighbours are done at the same time.
 @group(0) @binding(1) var<storage, read> holders: array<Holder>;
-@group(0) @binding(2) var<storage, read> holdings: array<Holding>;
+/// Row and quantity of two holdings; an account's begin with a pair.
+@group(0) @binding(2) var<storage, read> pairs: array<vec4<u32>>;
 /// `[block][row][BLOCK]`
 @group(0) @binding(3) var<storage, read> pnl: array<vec4<f32>>;
 /// `[account][level]`
 @group(0) @binding(4) var<storage, read> brackets: array<BracketTerms>;
-/// Horizon of each level.
-@group(0) @binding(5) var<storage, read> level_horizon: array<u32>;
+/// Levels by horizon: a dispatch takes `level_start..level_end`.
+@group(0) @binding(5) var<storage, read> levels: array<u32>;
 /// `[account][level][TAIL_WORDS]`
 @group(0) @binding(6) var<storage, read_write> tails: array<atomic<u32>>;
 /// `[account][stride]`, where losses are kept.
@@ -35,54 +36,82 @@ fn net(
         return;
     }
     let quad = params.slice_start / 4u + in_order(turn, quads);
-    let first = group.x * params.accounts_together;
-    let end = min(first + params.accounts_together, params.accounts);
-    for (var item = first + lane / QUADS; item < end; item += WORKGROUP / QUADS) {
-        let holder = holders[in_order(item, params.accounts)];
-        let loss = -profit(holder, quad);
+    let side_by_side = WORKGROUP / QUADS;
+    let end = min((group.x + 1u) * params.accounts_together, params.accounts);
+    var item = group.x * params.accounts_together + lane / QUADS;
+    if item >= end {
+        return;
+    }
+    // What comes next is asked for before it is needed: the wait for it would be longer than the work.
+    var next = holders[in_order(item, params.accounts)];
+    var next_first = pairs[next.first_pair];
+    var next_second = pairs[next.first_pair + 1u];
+    for (; item < end; item += side_by_side) {
+        let holder = next;
+        next = holders[in_order(min(item + side_by_side, end - 1u), params.accounts)];
+        let tail = holder.account * params.levels;
+        let level = levels[params.level_start];
+        let bracket = brackets[tail + level];
+        let loss = -profit(holder, quad, next_first, next_second);
+        next_first = pairs[next.first_pair];
+        next_second = pairs[next.first_pair + 1u];
         if (params.flags & KEEP_LOSSES) != 0u {
             losses[holder.account * (params.stride / 4u) + quad] = loss;
         }
-        for (var level = 0u; level < params.levels; level++) {
-            if level_horizon[level] == params.horizon {
-                sort_above(loss, holder.account * params.levels + level, quad);
-            }
+        sort_above(loss, bracket, tail + level, quad);
+        for (var other = params.level_start + 1u; other < params.level_end; other++) {
+            sort_above(loss, brackets[tail + levels[other]], tail + levels[other], quad);
         }
     }
 }
 
-/// Sum of quantity times profit on four paths.
-fn profit(holder: Holder, quad: u32) -> vec4<f32> {
+/// Sum of quantity times profit on four paths, from the account's first two pairs of holdings on.
+fn profit(holder: Holder, quad: u32, first_pair: vec4<u32>, second_pair: vec4<u32>) -> vec4<f32> {
     let place = profit_place(0u, 4u * quad) / 4u;
     var sum = vec4<f32>(0.0);
-    var entry = holder.start;
-    // Four at a time: their profits are asked for together, and the loop's own work is shared.
-    for (; entry + 4u <= holder.end; entry += 4u) {
-        sum = with_holding(sum, entry, place);
-        sum = with_holding(sum, entry + 1u, place);
-        sum = with_holding(sum, entry + 2u, place);
-        sum = with_holding(sum, entry + 3u, place);
+    var first = first_pair;
+    var second = second_pair;
+    var pair = holder.first_pair;
+    let whole = pair + holder.holdings / 2u;
+    // Four holdings at a time: their profits are asked for together, and the loop's own work is shared.
+    for (; pair + 2u <= whole; pair += 2u) {
+        let a = first;
+        let b = second;
+        first = pairs[pair + 2u];
+        second = pairs[pair + 3u];
+        sum = with_holding(sum, a.xy, place);
+        sum = with_holding(sum, a.zw, place);
+        sum = with_holding(sum, b.xy, place);
+        sum = with_holding(sum, b.zw, place);
     }
-    for (; entry < holder.end; entry++) {
-        sum = with_holding(sum, entry, place);
+    if pair < whole {
+        sum = with_holding(sum, first.xy, place);
+        sum = with_holding(sum, first.zw, place);
+        first = second;
+    }
+    if holder.holdings % 2u == 1u {
+        sum = with_holding(sum, first.xy, place);
     }
     return sum;
 }
 
-fn with_holding(sum: vec4<f32>, entry: u32, place: u32) -> vec4<f32> {
-    let holding = holdings[entry];
-    return add4(sum, mul4(vec4<f32>(holding.quantity), pnl[place + holding.row * (BLOCK / 4u)]));
+fn with_holding(sum: vec4<f32>, holding: vec2<u32>, place: u32) -> vec4<f32> {
+    let quantity = vec4<f32>(bitcast<f32>(holding.y));
+    return add4(sum, mul4(quantity, pnl[place + holding.x * (BLOCK / 4u)]));
 }
 
 /// Sorts those of four losses into a tail that reach its floor.
-fn sort_above(loss: vec4<f32>, tail: u32, quad: u32) {
-    let bracket = brackets[tail];
+fn sort_above(loss: vec4<f32>, bracket: BracketTerms, tail: u32, quad: u32) {
     let excess = loss - vec4<f32>(bracket.floor);
-    if any(excess >= vec4<f32>(0.0)) {
-        for (var k = 0u; k < 4u; k++) {
-            if excess[k] >= 0.0 && 4u * quad + k < params.slice_end {
-                collect(excess[k], bracket, tail * TAIL_WORDS);
-            }
+    let bits = select(vec4<u32>(0u), vec4<u32>(1u, 2u, 4u, 8u), excess >= vec4<f32>(0.0));
+    var above = bits.x | bits.y | bits.z | bits.w;
+    // Neighbours work on one loss each at the same time, whichever of the four it is.
+    while above != 0u {
+        let k = firstTrailingBit(above);
+        above &= above - 1u;
+        if 4u * quad + k < params.slice_end {
+            let half = select(excess.xy, excess.zw, k >= 2u);
+            collect(select(half.x, half.y, (k & 1u) != 0u), bracket, tail * TAIL_WORDS);
         }
     }
 }

@@ -217,10 +217,14 @@ fn jumps(now: Observation, terms: StepTerms, assets: AssetTerms, step: u32, coun
         let early = unit_uniform(words.w);
         if source.asset == NONE {
             let sizes = mul4(assets.loading, vec4<f32>(size));
-            jump(terms, vec4<bool>(true), sizes, assets.common_shift, early);
+            let since = mul4(terms.reversion, vec4<f32>(early));
+            let left = vec4<f32>(exp(-since.x), exp(-since.y), exp(-since.z), exp(-since.w));
+            jump(vec4<bool>(true), sizes, mul4(assets.common_shift, left));
         } else if source.asset / 4u == four {
             let own = vec4<u32>(0u, 1u, 2u, 3u) == vec4<u32>(source.asset % 4u);
-            jump(terms, own, vec4<f32>(size), assets.own_shift, early);
+            let reversion = select(vec4<f32>(0.0), terms.reversion, own);
+            let since = mul(reversion.x + reversion.y + reversion.z + reversion.w, early);
+            jump(own, vec4<f32>(size), mul4(assets.own_shift, vec4<f32>(exp(-since))));
         }
     }
 }
@@ -234,12 +238,10 @@ fn pick(word: u32) -> u32 {
     return params.sources - 1u;
 }
 
-fn jump(terms: StepTerms, whose: vec4<bool>, size: vec4<f32>, shift: vec4<f32>, early: f32) {
+/// The shift is what is left of it: it has decayed since the jump, which came at a uniform time of the step.
+fn jump(whose: vec4<bool>, size: vec4<f32>, shift: vec4<f32>) {
     x = select(x, add4(x, size), whose);
-    // The shift has decayed since the jump, which came at a uniform time of the step.
-    let since = -mul4(terms.reversion, vec4<f32>(early));
-    let left = vec4<f32>(exp(since.x), exp(since.y), exp(since.z), exp(since.w));
-    level = select(level, add4(level, mul4(shift, left)), whose);
+    level = select(level, add4(level, shift), whose);
 }
 
 fn jump_size(source: Source, first: u32, second: u32) -> f32 {

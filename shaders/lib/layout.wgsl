@@ -47,7 +47,9 @@ struct Params {
     /// Accounts of a workgroup.
     accounts_together: u32,
     levels: u32,
-    horizon: u32,
+    /// Levels of this dispatch, in the order of their horizons.
+    level_start: u32,
+    level_end: u32,
     /// Paths of this dispatch when it does not take the whole tile.
     slice_start: u32,
     slice_end: u32,
@@ -135,8 +137,9 @@ struct Row {
 /// An account and its holdings.
 struct Holder {
     account: u32,
-    start: u32,
-    end: u32,
+    /// Index of its first two holdings.
+    first_pair: u32,
+    holdings: u32,
     padding: u32,
 }
 

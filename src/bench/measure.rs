@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::contender::Contender;
@@ -173,7 +174,7 @@ fn whole(engine: &mut dyn Engine, job: &Job, paths: u64) -> Result<Run, EngineFa
 
 fn estimates(job: &Job, brackets: &[Bracket], tails: &[Tail], paths: u64) -> Vec<Option<TailEstimate>> {
     let confidence = |index: usize| job.levels[index % job.levels.len()].confidence;
-    let pairs = tails.iter().zip(brackets).enumerate();
+    let pairs = tails.par_iter().zip(brackets).enumerate();
     pairs.map(|(index, (tail, bracket))| tail.estimate(bracket, confidence(index), paths).ok()).collect()
 }
 

@@ -1,5 +1,7 @@
 //! What the host and the shaders share: the mirror of `shaders/lib/layout.wgsl`.
 
+use std::ops::Range;
+
 use bytemuck::{Pod, Zeroable};
 
 use crate::engine::Job;
@@ -71,7 +73,8 @@ shared! {
         accounts: u32,
         accounts_together: u32,
         levels: u32,
-        horizon: u32,
+        level_start: u32,
+        level_end: u32,
         slice_start: u32,
         slice_end: u32,
         numeraire: u32,
@@ -156,8 +159,8 @@ shared! {
     /// An account and its holdings.
     struct Holder {
         account: u32,
-        start: u32,
-        end: u32,
+        first_pair: u32,
+        holdings: u32,
         padding: u32,
     }
 
@@ -196,7 +199,9 @@ pub struct Tables {
     pub asset_terms: Vec<AssetTerms>,
     pub curves: Vec<CurveTerms>,
     pub rows: Vec<Row>,
-    pub level_horizon: Vec<u32>,
+    /// Levels by horizon, and where those of each horizon are.
+    pub levels: Vec<u32>,
+    pub level_ranges: Vec<Range<u32>>,
 }
 
 impl Tables {
@@ -214,8 +219,15 @@ impl Tables {
             asset_terms: asset_terms(&model),
             curves: model.curves.iter().map(curve).collect(),
             rows: rows(&model),
-            level_horizon: job.levels.iter().map(|level| level.horizon as u32).collect(),
+            levels: Vec::new(),
+            level_ranges: Vec::new(),
         };
+        for horizon in 0..job.horizons.len() {
+            let start = tables.levels.len() as u32;
+            let of_horizon = (0..job.levels.len()).filter(|&level| job.levels[level].horizon == horizon);
+            tables.levels.extend(of_horizon.map(|level| level as u32));
+            tables.level_ranges.push(start..tables.levels.len() as u32);
+        }
         for steps in &model.observations {
             tables.observations.push(Observation {
                 step_end: steps.first_step + steps.steps,
@@ -240,15 +252,30 @@ impl Tables {
 
 /// The accounts of one horizon, those with most holdings first.
 pub fn holders(netting: &Netting) -> Vec<Holder> {
-    let ends = netting.starts.windows(2).zip(0..);
-    let holder = |(of, account): (&[u32], u32)| Holder { account, start: of[0], end: of[1], padding: 0 };
-    let mut holders: Vec<Holder> = ends.map(holder).collect();
-    holders.sort_by_key(|holder| std::cmp::Reverse(holder.end - holder.start));
+    let mut first_pair = 0;
+    let holder = |(of, account): (&[u32], u32)| {
+        let holder = Holder { account, first_pair, holdings: of[1] - of[0], padding: 0 };
+        first_pair += holder.holdings.div_ceil(2);
+        holder
+    };
+    let mut holders: Vec<Holder> = netting.starts.windows(2).zip(0..).map(holder).collect();
+    holders.sort_by_key(|holder| std::cmp::Reverse(holder.holdings));
     holders
 }
 
+/// Holdings of one horizon in pairs; an account with an odd number has one more, which nobody reads.
+pub fn pairs(netting: &Netting) -> Vec<Holding> {
+    let holdings = holdings(netting);
+    let mut pairs = Vec::with_capacity(holdings.len() + netting.starts.len());
+    for of in netting.starts.windows(2) {
+        pairs.extend(&holdings[of[0] as usize..of[1] as usize]);
+        pairs.resize(pairs.len().next_multiple_of(2), Holding::default());
+    }
+    pairs
+}
+
 /// Holdings of one horizon.
-pub fn holdings(netting: &Netting) -> Vec<Holding> {
+fn holdings(netting: &Netting) -> Vec<Holding> {
     let entries = netting.row.iter().zip(&netting.quantity);
     entries.map(|(&row, &quantity)| Holding { row, quantity: <f32 as Real>::constant(quantity) }).collect()
 }
@@ -408,7 +435,8 @@ impl Tables {
             asset_terms: Vec::new(),
             curves: Vec::new(),
             rows: Vec::new(),
-            level_horizon: Vec::new(),
+            levels: Vec::new(),
+            level_ranges: Vec::new(),
         }
     }
 }

@@ -148,7 +148,7 @@ impl GpuEngine {
             let rows = job.rows.len() * BLOCK;
             cube.pnl.extend((0..count as usize / BLOCK).map(|b| block_profits[b * rows..][..rows].to_vec()));
             for (horizon, accounts) in cube.losses.iter_mut().enumerate() {
-                let losses = session.losses(horizon as u32, &work)?;
+                let losses = session.losses(horizon, &work)?;
                 for (account, losses) in accounts.iter_mut().zip(losses.chunks(stride)) {
                     account.extend(&losses[..count as usize]);
                 }

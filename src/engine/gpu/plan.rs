@@ -172,7 +172,7 @@ pub fn plan(
     within("the largest account's holdings", needs.most_holdings, MOST_ITERATIONS, on_cpu)?;
     let most_bytes = allowed.binding_bytes.min(allowed.buffer_bytes);
     within("bytes of the accounts' tails", needs.tail_bytes(), most_bytes, split)?;
-    within("bytes of the holdings", 8 * needs.holdings, most_bytes, split)?;
+    within("bytes of the holdings", 8 * (needs.holdings + needs.accounts), most_bytes, split)?;
     let side = u64::from(allowed.workgroups);
     within("workgroups of the accounts", needs.accounts.div_ceil(accounts_together), side, split)?;
     within("workgroups of the rows", needs.rows.max(needs.curves), side * side, on_cpu)?;
@@ -229,6 +229,8 @@ fn accounts_together(needs: &Needs, groups: &Groups) -> u64 {
 pub struct Dispatch {
     pub stage: super::shaders::Stage,
     pub grid: [u32; 3],
+    /// Of a dispatch that nets.
+    pub horizon: usize,
     pub params: Params,
 }
 
@@ -269,7 +271,7 @@ pub fn dispatches(
         let observation = tables.observations.iter().position(|o| step < o.step_end).unwrap_or(0) as u32;
         let params = Params { step_start: step, step_end: end, observation, ..base };
         let groups = work.count.div_ceil(plan.groups.simulate_paths.into()) as u32;
-        all.push(Dispatch { stage: Stage::Simulate, grid: [groups, 1, 1], params });
+        all.push(Dispatch { stage: Stage::Simulate, grid: [groups, 1, 1], horizon: 0, params });
         step = end;
     }
     let rows_across = work.count.div_ceil(ROW_PATHS * u64::from(plan.groups.others)) as u32;
@@ -277,14 +279,18 @@ pub fn dispatches(
     for (stage, across, items) in stages {
         if items > 0 {
             let [y, z] = folded(items, workgroups);
-            all.push(Dispatch { stage, grid: [across, y, z], params: base });
+            all.push(Dispatch { stage, grid: [across, y, z], horizon: 0, params: base });
         }
     }
     if !work.net || needs.accounts == 0 {
         return all;
     }
-    let fold =
-        Dispatch { stage: Stage::Fold, grid: fold_grid(needs, plan.groups.others, workgroups), params: base };
+    let fold = Dispatch {
+        stage: Stage::Fold,
+        grid: fold_grid(needs, plan.groups.others, workgroups),
+        horizon: 0,
+        params: base,
+    };
     let mut start = 0;
     while start < work.count {
         let end = (start + FOLD_PATHS).min(work.count);
@@ -293,9 +299,15 @@ pub fn dispatches(
             *unfolded = 0;
         }
         let grid = net_grid(needs.accounts, plan.accounts_together, end - start);
-        for horizon in 0..needs.horizons as u32 {
-            let params = Params { horizon, slice_start: start as u32, slice_end: end as u32, ..base };
-            all.push(Dispatch { stage: Stage::Net, grid, params });
+        for (horizon, levels) in tables.level_ranges.iter().enumerate() {
+            let params = Params {
+                level_start: levels.start,
+                level_end: levels.end,
+                slice_start: start as u32,
+                slice_end: end as u32,
+                ..base
+            };
+            all.push(Dispatch { stage: Stage::Net, grid, horizon, params });
         }
         *unfolded += end - start;
         start = end;
@@ -306,7 +318,7 @@ pub fn dispatches(
 /// The dispatch that folds what the last tile left.
 pub fn last_fold(plan: &Plan, needs: &Needs, tables: &Tables, workgroups: u32) -> Dispatch {
     let grid = fold_grid(needs, plan.groups.others, workgroups);
-    Dispatch { stage: super::shaders::Stage::Fold, grid, params: tables.params }
+    Dispatch { stage: super::shaders::Stage::Fold, grid, horizon: 0, params: tables.params }
 }
 
 /// Workgroups that net accounts on so many paths; a fold's paths fit into any grid.
@@ -405,7 +417,7 @@ mod tests {
     #[test]
     fn limbs_are_folded_before_they_can_overflow() {
         let needs = Needs { observations: 0, ..needs() };
-        let tables = Tables::empty();
+        let tables = Tables { level_ranges: vec![0..1, 1..2], ..Tables::empty() };
         for tile in [64, 4096, 65_536] {
             let plan = plan(&needs, &ALLOWED, tile, None).expect("it fits");
             let (mut unfolded, mut in_limbs) = (0, 0);
@@ -419,7 +431,7 @@ mod tests {
                 for dispatch in dispatches(&plan, &needs, &tables, &work, 65_535, &mut unfolded) {
                     match dispatch.stage {
                         super::super::shaders::Stage::Fold => in_limbs = 0,
-                        super::super::shaders::Stage::Net if dispatch.params.horizon == 0 => {
+                        super::super::shaders::Stage::Net if dispatch.horizon == 0 => {
                             in_limbs += u64::from(dispatch.params.slice_end - dispatch.params.slice_start);
                         }
                         _ => {}

@@ -115,11 +115,11 @@ impl<'a> Session<'a> {
         let curves = device.table("curves", &tables.curves);
         let rows = device.table("rows", &tables.rows);
         let bracket_table = device.table("brackets", &layout::brackets(brackets));
-        let level_horizon = device.table("level horizons", &tables.level_horizon);
+        let levels = device.table("levels", &tables.levels);
         let net = job.netting.iter().map(|netting| {
             let holders = device.table("holders", &layout::holders(netting));
-            let holdings = device.table("holdings", &layout::holdings(netting));
-            let buffers = [&holders, &holdings, &pnl, &bracket_table, &level_horizon, &tails, &losses];
+            let holdings = device.table("holdings", &layout::pairs(netting));
+            let buffers = [&holders, &holdings, &pnl, &bracket_table, &levels, &tails, &losses];
             group(Stage::Net, &buffers)
         });
         Self {
@@ -263,11 +263,11 @@ impl<'a> Session<'a> {
     }
 
     /// Losses of the tile at a horizon, `[account][stride]`.
-    pub fn losses(&mut self, horizon: u32, work: &TileWork) -> Result<Vec<f32>, EngineFault> {
+    pub fn losses(&mut self, horizon: usize, work: &TileWork) -> Result<Vec<f32>, EngineFault> {
         let workgroups = self.workgroups();
         let net = TileWork { net: true, ..*work };
         let all = plan::dispatches(&self.plan, &self.needs, &self.tables, &net, workgroups, &mut 0);
-        let of_horizon = |d: &Dispatch| d.stage == Stage::Net && d.params.horizon == horizon;
+        let of_horizon = |d: &Dispatch| d.stage == Stage::Net && d.horizon == horizon;
         let dispatches: Vec<Dispatch> = all.into_iter().filter(of_horizon).collect();
         self.submit(&dispatches)?;
         self.device.read(&self.losses, (self.plan.stride * self.needs.loss_bytes() / 4) as usize)
@@ -290,7 +290,7 @@ impl<'a> Session<'a> {
             Stage::Simulate => &self.simulate,
             Stage::Quantities => &self.quantities,
             Stage::Revalue => &self.revalue,
-            Stage::Net => &self.net[dispatch.params.horizon as usize],
+            Stage::Net => &self.net[dispatch.horizon],
             Stage::Fold => &self.fold,
             Stage::AddLegs => unreachable!("a session nets accounts whole"),
         }

@@ -100,7 +100,7 @@ impl Kept {
             let buffers =
                 [legs.as_entire_binding(), run.slab.tiles[index].as_entire_binding(), window.clone()];
             let bindings = submit::bind(self.gpu.device(), &self.pipelines, Stage::AddLegs, slots, &buffers);
-            (Dispatch { stage: Stage::AddLegs, grid: [groups, 1, 1], params }, bindings)
+            (Dispatch { stage: Stage::AddLegs, grid: [groups, 1, 1], horizon: 0, params }, bindings)
         };
         self.gpu.device().scoped(|| runs.iter().map(dispatch).collect())
     }
@@ -113,18 +113,19 @@ impl Kept {
         let slices = self.paths.div_ceil(FOLD_PATHS);
         let (slots, net, fold, totals) = device.scoped(|| {
             let slots = Slots::new(device, 2 * slices);
-            let holders = device.table("holders", &[Holder { account: 0, start: 0, end: 1, padding: 0 }]);
-            let holdings = device.table("holdings", &[Holding { row: 0, quantity: 1.0 }]);
+            let holders =
+                device.table("holders", &[Holder { account: 0, first_pair: 0, holdings: 1, padding: 0 }]);
+            let holdings = device.table("holdings", &[Holding { row: 0, quantity: 1.0 }, Holding::default()]);
             let brackets = device.table("brackets", &layout::brackets(brackets));
-            let horizons = device.table("level horizons", &vec![0u32; levels as usize]);
+            let order: Vec<u32> = (0..levels as u32).collect();
+            let order = device.table("levels", &order);
             let [tails, totals] = ["tails", "totals"].map(|label| device.storage(label, bytes));
             let losses = device.storage("losses", 0);
             let bind = |stage, buffers: &[&Buffer]| {
                 let buffers: Vec<_> = buffers.iter().map(|buffer| buffer.as_entire_binding()).collect();
                 submit::bind(device, &self.pipelines, stage, &slots, &buffers)
             };
-            let net =
-                bind(Stage::Net, &[&holders, &holdings, profits, &brackets, &horizons, &tails, &losses]);
+            let net = bind(Stage::Net, &[&holders, &holdings, profits, &brackets, &order, &tails, &losses]);
             let fold = bind(Stage::Fold, &[&tails, &totals]);
             (slots, net, fold, totals)
         })?;
@@ -144,16 +145,20 @@ impl Kept {
             accounts_together: 1,
             rows: 1,
             levels,
+            level_end: levels,
             ..self.gpu.params(self.paths, stride)
         };
         let needs = Needs { accounts: 1, levels: levels.into(), ..Needs::default() };
         let workgroups = self.gpu.device().raw.limits().max_compute_workgroups_per_dimension;
         let grid = plan::fold_grid(&needs, self.gpu.workgroup(), workgroups);
-        let fold = Dispatch { stage: Stage::Fold, grid, params: base };
+        let fold = Dispatch { stage: Stage::Fold, grid, horizon: 0, params: base };
         let slice = |start: u64| {
             let end = (start + FOLD_PATHS).min(self.paths);
             let params = Params { slice_start: start as u32, slice_end: end as u32, ..base };
-            [Dispatch { stage: Stage::Net, grid: plan::net_grid(1, 1, end - start), params }, fold]
+            [
+                Dispatch { stage: Stage::Net, grid: plan::net_grid(1, 1, end - start), horizon: 0, params },
+                fold,
+            ]
         };
         (0..self.paths).step_by(FOLD_PATHS as usize).flat_map(slice).collect()
     }
