@@ -12,10 +12,10 @@
 @group(0) @binding(2) var<storage, read> pairs: array<vec4<u32>>;
 /// `[block][row][BLOCK]`
 @group(0) @binding(3) var<storage, read> pnl: array<vec4<f32>>;
-/// `[account][level]`
-@group(0) @binding(4) var<storage, read> brackets: array<BracketTerms>;
 /// Levels by horizon: a dispatch takes `level_start..level_end`.
-@group(0) @binding(5) var<storage, read> levels: array<u32>;
+@group(0) @binding(4) var<storage, read> levels: array<u32>;
+/// `[account][level]`
+@group(0) @binding(5) var<storage, read> brackets: array<BracketTerms>;
 /// `[account][level][TAIL_WORDS]`
 @group(0) @binding(6) var<storage, read_write> tails: array<atomic<u32>>;
 /// `[account][stride]`, where losses are kept.
@@ -52,7 +52,7 @@ fn net(
         let tail = holder.account * params.levels;
         let level = levels[params.level_start];
         let bracket = brackets[tail + level];
-        let loss = -profit(holder, quad, next_first, next_second);
+        let loss = loss_of(holder, quad, next_first, next_second);
         next_first = pairs[next.first_pair];
         next_second = pairs[next.first_pair + 1u];
         if (params.flags & KEEP_LOSSES) != 0u {
@@ -63,41 +63,6 @@ fn net(
             sort_above(loss, brackets[tail + levels[other]], tail + levels[other], quad);
         }
     }
-}
-
-/// Sum of quantity times profit on four paths, from the account's first two pairs of holdings on.
-fn profit(holder: Holder, quad: u32, first_pair: vec4<u32>, second_pair: vec4<u32>) -> vec4<f32> {
-    let place = profit_place(0u, 4u * quad) / 4u;
-    var sum = vec4<f32>(0.0);
-    var first = first_pair;
-    var second = second_pair;
-    var pair = holder.first_pair;
-    let whole = pair + holder.holdings / 2u;
-    // Four holdings at a time: their profits are asked for together, and the loop's own work is shared.
-    for (; pair + 2u <= whole; pair += 2u) {
-        let a = first;
-        let b = second;
-        first = pairs[pair + 2u];
-        second = pairs[pair + 3u];
-        sum = with_holding(sum, a.xy, place);
-        sum = with_holding(sum, a.zw, place);
-        sum = with_holding(sum, b.xy, place);
-        sum = with_holding(sum, b.zw, place);
-    }
-    if pair < whole {
-        sum = with_holding(sum, first.xy, place);
-        sum = with_holding(sum, first.zw, place);
-        first = second;
-    }
-    if holder.holdings % 2u == 1u {
-        sum = with_holding(sum, first.xy, place);
-    }
-    return sum;
-}
-
-fn with_holding(sum: vec4<f32>, holding: vec2<u32>, place: u32) -> vec4<f32> {
-    let quantity = vec4<f32>(bitcast<f32>(holding.y));
-    return add4(sum, mul4(quantity, pnl[place + holding.x * (BLOCK / 4u)]));
 }
 
 /// Sorts those of four losses into a tail that reach its floor.

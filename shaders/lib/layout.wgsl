@@ -3,6 +3,8 @@
 
 /// Paths of a block.
 const BLOCK: u32 = 64u;
+/// Paths that a pilot has, at most, where losses are ranked on the device.
+const RANKED_PATHS: u32 = 8192u;
 /// Stands for "none" where an index is optional.
 const NONE: u32 = 0xFFFFFFFFu;
 /// Factors of one asset at an observation: log return, log shift of the volatility level, change of the basis.

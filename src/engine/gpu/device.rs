@@ -13,6 +13,8 @@ use crate::engine::EngineFault;
 /// How long a tile may take. A software adapter shares its cores with others.
 const WAIT_HARDWARE: Duration = Duration::from_secs(60);
 const WAIT_SOFTWARE: Duration = Duration::from_secs(600);
+/// Bytes that are read back at a time.
+const MOST_READ: usize = 32 << 20;
 /// The smallest buffer: WGSL binds no empty array.
 const LEAST_BYTES: u64 = 64;
 
@@ -144,41 +146,64 @@ impl Device {
 
     /// Reads the first numbers of a buffer back.
     pub fn read<T: bytemuck::Pod>(&self, buffer: &Buffer, count: usize) -> Result<Vec<T>, EngineFault> {
-        let bytes = (count * size_of::<T>()) as u64;
-        self.read_together(&[(buffer, 0, bytes)], |parts| bytemuck::pod_collect_to_vec(parts[0]))
+        let mut numbers = Vec::with_capacity(count);
+        let add = |part: &[u8]| numbers.extend(bytemuck::pod_collect_to_vec::<u8, T>(part));
+        self.read_in_parts(buffer, count, size_of::<T>(), add)?;
+        Ok(numbers)
     }
 
-    /// Reads bytes of some buffers back, each from one on and so many, with one wait for all; `take`
-    /// makes of them what is wanted.
-    pub fn read_together<T>(
+    /// Reads the first `count` items of `size` bytes, whole items at a time: `take` is handed one part
+    /// after the other. Memory that both sides see is dear, so the parts share a small one.
+    pub fn read_in_parts(
         &self,
-        parts: &[(&Buffer, u64, u64)],
-        take: impl FnOnce(&[&[u8]]) -> T,
-    ) -> Result<T, EngineFault> {
-        let usage = BufferUsages::MAP_READ | BufferUsages::COPY_DST;
-        // Where each part begins; whole numbers of the alignment of copies and mappings.
-        let mut places = Vec::with_capacity(parts.len());
-        let mut total = 0;
-        for (.., bytes) in parts {
-            places.push(total as usize..(total + bytes) as usize);
-            total += bytes.next_multiple_of(wgpu::MAP_ALIGNMENT);
+        buffer: &Buffer,
+        count: usize,
+        size: usize,
+        mut take: impl FnMut(&[u8]),
+    ) -> Result<(), EngineFault> {
+        let most = (MOST_READ / size).max(1);
+        let staging = self.scoped(|| self.staging((count.min(most) * size) as u64))?;
+        for first in (0..count).step_by(most) {
+            let bytes = ((count - first).min(most) * size) as u64;
+            self.read_through(&staging, &[(buffer, (first * size) as u64, bytes)], &mut take)?;
         }
-        let staging = self.scoped(|| {
+        // Also where nothing is read, all is done.
+        self.wait()
+    }
+
+    /// Reads bytes of some buffers, each from one on and so many, with one wait for all.
+    pub fn read_together(&self, parts: &[(&Buffer, u64, u64)]) -> Result<Vec<u8>, EngineFault> {
+        let bytes = parts.iter().map(|(.., bytes)| bytes).sum();
+        let staging = self.scoped(|| self.staging(bytes))?;
+        let mut read = Vec::with_capacity(bytes as usize);
+        self.read_through(&staging, parts, &mut |all| read.extend_from_slice(all))?;
+        Ok(read)
+    }
+
+    fn staging(&self, bytes: u64) -> Buffer {
+        self.buffer("readback", bytes, BufferUsages::MAP_READ | BufferUsages::COPY_DST)
+    }
+
+    /// Copies parts of buffers, one behind the other, to memory that the host sees, and shows it.
+    fn read_through(
+        &self,
+        staging: &Buffer,
+        parts: &[(&Buffer, u64, u64)],
+        take: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), EngineFault> {
+        let total: u64 = parts.iter().map(|(.., bytes)| bytes).sum();
+        if total == 0 {
+            return self.wait();
+        }
+        self.scoped(|| {
             let mut encoder = self.raw.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            let staging = self.buffer("readback", total, usage);
-            for (&(buffer, first, bytes), place) in parts.iter().zip(&places) {
-                if bytes > 0 {
-                    let to = place.start as u64;
-                    encoder.copy_buffer_to_buffer(buffer, first, &staging, to, Some(bytes));
-                }
+            let mut to = 0;
+            for &(buffer, first, bytes) in parts {
+                encoder.copy_buffer_to_buffer(buffer, first, staging, to, Some(bytes));
+                to += bytes;
             }
             self.queue.submit([encoder.finish()]);
-            staging
         })?;
-        if total == 0 {
-            self.wait()?;
-            return Ok(take(&vec![&[][..]; parts.len()]));
-        }
         let answer = Arc::new(Mutex::new(None));
         let slot = Arc::clone(&answer);
         staging.slice(..total).map_async(wgpu::MapMode::Read, move |result| {
@@ -191,9 +216,9 @@ impl Device {
             Some(Err(error)) => return Err(failed(error.to_string())),
             None => return Err(EngineFault::Lost("reading back got no answer".to_owned())),
         }
-        let view = staging.slice(..total).get_mapped_range().map_err(|error| failed(error.to_string()))?;
-        let views: Vec<&[u8]> = places.into_iter().map(|place| &view[place]).collect();
-        Ok(take(&views))
+        take(&staging.slice(..total).get_mapped_range().map_err(|error| failed(error.to_string()))?);
+        staging.unmap();
+        Ok(())
     }
 }
 

@@ -11,6 +11,7 @@ mod numeric_tests;
 mod pace;
 mod pipelines;
 mod plan;
+mod rank;
 mod resident;
 #[cfg(test)]
 mod resident_tests;
@@ -30,8 +31,8 @@ use self::pace::Pace;
 use self::pipelines::{Build, Pipelines};
 use self::plan::{Allowed, Needs, TileWork};
 use self::session::{Habits, Session};
-use super::{BLOCK, Cube, DeviceReport, Engine, EngineFault, Job, Shape, StageTimes};
-use crate::risk::{Bracket, Tail};
+use super::{BLOCK, Cube, DeviceReport, Engine, EngineFault, Job, KEPT_PATHS, Shape, StageTimes};
+use crate::risk::{Bracket, LevelRanks, RankedLosses, Tail};
 
 pub use self::adapter::{AdapterKind, AdapterSummary, Wanted, adapters, hardware};
 pub use self::resident::GpuKeeper;
@@ -158,6 +159,20 @@ impl GpuEngine {
         Ok(cube)
     }
 
+    /// Ranks losses on the first paths, [`KEPT_PATHS`] at most; `None` where they are more than a tile.
+    fn rank(
+        &mut self,
+        job: &Job,
+        paths: u64,
+        ranks: &[LevelRanks],
+    ) -> Result<Option<Vec<RankedLosses>>, EngineFault> {
+        let mut session = self.session(job, &[], &(0..paths), false)?;
+        if session.stride() < paths {
+            return Ok(None);
+        }
+        session.ranked(job, paths, ranks).map(Some)
+    }
+
     /// Uploads a job; where memory runs out, with smaller tiles.
     fn session(
         &mut self,
@@ -252,6 +267,12 @@ impl Engine for GpuEngine {
         self.times += times;
         self.pace = Some((needs, pace));
         Ok(tails)
+    }
+
+    fn ranked(&mut self, job: &Job, paths: u64, ranks: &[LevelRanks]) -> Option<Vec<RankedLosses>> {
+        // A software adapter counts more slowly than the pilot selects.
+        let is_quicker = self.device.summary.kind == AdapterKind::Hardware && paths <= KEPT_PATHS;
+        if is_quicker { self.rank(job, paths, ranks).ok()? } else { None }
     }
 
     /// The tails that are added, and once more as bytes in a buffer to read and out of it; the holdings

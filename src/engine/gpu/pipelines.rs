@@ -50,6 +50,7 @@ fn compile(device: &Device, stage: Stage, build: Build) -> Compiled {
     let workgroup = match stage {
         Stage::Simulate => build.groups.simulate_paths * build.assets.div_ceil(4).max(1),
         Stage::Net => build.groups.net,
+        Stage::Rank => build.groups.rank,
         _ => build.groups.others,
     };
     let source = ShaderSource::Wgsl(stage.source(build.assets, workgroup, build.dialect).into());

@@ -28,6 +28,8 @@ const SIMULATE_WORK: u64 = 1 << 26;
 pub const WORKGROUP: u32 = 64;
 /// The same where many accounts are netted: all that share a cache on most GPUs.
 const MOST_NET_WORKGROUP: u32 = 1024;
+/// The same where losses are ranked.
+const RANK_WORKGROUP: u32 = 256;
 /// Accounts from which they are netted in large workgroups.
 const MANY_ACCOUNTS: u64 = 1024;
 
@@ -133,6 +135,8 @@ pub struct Groups {
     pub simulate_paths: u32,
     /// Invocations of one that nets.
     pub net: u32,
+    /// Invocations of one that ranks losses.
+    pub rank: u32,
     /// Invocations of any other.
     pub others: u32,
 }
@@ -209,6 +213,7 @@ impl Groups {
         let paths = if fours == 1 { others } else { others / 2 };
         Self {
             simulate_paths: paths.min(1 << fitting),
+            rank: wanted.unwrap_or(allowed.invocations.min(RANK_WORKGROUP)),
             net: if needs.accounts < MANY_ACCOUNTS { others } else { large },
             others,
         }
@@ -324,6 +329,12 @@ pub fn last_fold(plan: &Plan, needs: &Needs, tables: &Tables, workgroups: u32) -
 /// Workgroups that net accounts on so many paths; a fold's paths fit into any grid.
 pub fn net_grid(accounts: u64, together: u64, paths: u64) -> [u32; 3] {
     [accounts.div_ceil(together) as u32, paths.div_ceil(NET_PATHS) as u32, 1]
+}
+
+/// Workgroups that rank the losses of accounts.
+pub fn rank_grid(accounts: u64, workgroups: u32) -> [u32; 3] {
+    let [x, y] = folded(accounts, workgroups);
+    [x, y, 1]
 }
 
 /// Workgroups that fold all tails.

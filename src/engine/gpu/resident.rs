@@ -295,10 +295,7 @@ impl Kept {
             (buffer, 4 * first, 4 * block)
         };
         let parts: Vec<_> = wanted.iter().map(place).collect();
-        let values: Vec<f32> = self
-            .gpu
-            .device()
-            .read_together(&parts, |parts| parts.iter().flat_map(|part| numbers(part)).collect())?;
+        let values: Vec<f32> = bytemuck::pod_collect_to_vec(&self.gpu.device().read_together(&parts)?);
         let on = |&path: &usize| {
             let at = wanted.binary_search(&(path as u64 / block)).ok()?;
             values.get(at * BLOCK + path % BLOCK).copied()
@@ -356,11 +353,6 @@ impl Kept {
         let own = any.downcast_ref::<GpuProfits>().filter(|own| Arc::ptr_eq(&own.gpu, &self.gpu));
         own.map(|own| &own.buffer).ok_or_else(foreign)
     }
-}
-
-/// The numbers that some bytes are.
-fn numbers(bytes: &[u8]) -> Vec<f32> {
-    bytemuck::pod_collect_to_vec(bytes)
 }
 
 /// The job with some of its rows and no account.

@@ -43,6 +43,9 @@ pub struct Session<'a> {
     simulate: BindGroup,
     quantities: BindGroup,
     revalue: BindGroup,
+    /// Levels by horizon; holders and holdings of each horizon.
+    levels: Buffer,
+    books: Vec<[Buffer; 2]>,
     /// One for each horizon.
     net: Vec<BindGroup>,
     fold: BindGroup,
@@ -70,7 +73,11 @@ impl<'a> Session<'a> {
         let mut tables = Tables::new(job);
         tables.params.flags |= if habits.reversed { flag::REVERSED } else { 0 };
         tables.params.flags |= if habits.losses { flag::KEEP_LOSSES } else { 0 };
-        let needs = Needs::new(job, habits.losses);
+        let mut needs = Needs::new(job, habits.losses);
+        if brackets.is_empty() {
+            // Nothing is sorted into tails.
+            needs.levels = 0;
+        }
         device.scoped(|| {
             let bytes = plan.stride * needs.factor_bytes();
             let factors = factors.cloned().unwrap_or_else(|| device.storage("factors", bytes));
@@ -116,10 +123,13 @@ impl<'a> Session<'a> {
         let rows = device.table("rows", &tables.rows);
         let bracket_table = device.table("brackets", &layout::brackets(brackets));
         let levels = device.table("levels", &tables.levels);
-        let net = job.netting.iter().map(|netting| {
+        let book = |netting| {
             let holders = device.table("holders", &layout::holders(netting));
-            let holdings = device.table("holdings", &layout::pairs(netting));
-            let buffers = [&holders, &holdings, &pnl, &bracket_table, &levels, &tails, &losses];
+            [holders, device.table("holdings", &layout::pairs(netting))]
+        };
+        let books: Vec<[Buffer; 2]> = job.netting.iter().map(book).collect();
+        let net = books.iter().map(|[holders, holdings]| {
+            let buffers = [holders, holdings, &pnl, &levels, &bracket_table, &tails, &losses];
             group(Stage::Net, &buffers)
         });
         Self {
@@ -127,6 +137,8 @@ impl<'a> Session<'a> {
             quantities: group(Stage::Quantities, &[&curves, &factors, &kept]),
             revalue: group(Stage::Revalue, &[&rows, &kept, &pnl]),
             net: net.collect(),
+            levels,
+            books,
             fold: group(Stage::Fold, &[&tails, &totals]),
             device,
             pipelines,
@@ -203,12 +215,15 @@ impl<'a> Session<'a> {
         let fold = plan::last_fold(&self.plan, &self.needs, &self.tables, self.workgroups());
         self.submit(&[fold])?;
         self.unfolded = 0;
+        self.read_times()?;
         let count = (self.needs.accounts * self.needs.levels) as usize;
-        let bytes = (count * TAIL_WORDS * 4) as u64;
-        // There may be hundreds of megabytes of them.
+        let mut tails = Vec::with_capacity(count);
         let tail_of = |words: &[u8]| tail(&bytemuck::pod_collect_to_vec::<u8, u32>(words));
-        let tails = |read: &[u8]| read.par_chunks_exact(4 * TAIL_WORDS).map(tail_of).collect();
-        self.read_times_and(&self.totals.clone(), bytes, tails)
+        // There may be hundreds of megabytes of them.
+        self.device.read_in_parts(&self.totals, count, 4 * TAIL_WORDS, |part| {
+            tails.par_extend(part.par_chunks_exact(4 * TAIL_WORDS).map(tail_of));
+        })?;
+        Ok(tails)
     }
 
     /// Seconds by stage up to the last [`Session::tails`]; `None` where the device does not tell.
@@ -216,33 +231,19 @@ impl<'a> Session<'a> {
         self.stopwatch.as_ref().map(|_| self.times)
     }
 
+    /// Reads the stopwatch, if there is one, and starts it again.
     fn read_times(&mut self) -> Result<(), EngineFault> {
-        self.read_times_and(&self.totals.clone(), 0, |_| ())
-    }
-
-    /// Makes something of the first bytes of a buffer, and reads the stopwatch with them.
-    fn read_times_and<T>(
-        &mut self,
-        buffer: &Buffer,
-        bytes: u64,
-        take: impl FnOnce(&[u8]) -> T,
-    ) -> Result<T, EngineFault> {
-        let Some(stopwatch) = &mut self.stopwatch else {
-            return self.device.read_together(&[(buffer, 0, bytes)], |parts| take(parts[0]));
-        };
-        let (ticks, ticks_bytes) = self.device.scoped(|| {
+        let Some(stopwatch) = &mut self.stopwatch else { return Ok(()) };
+        let (ticks, bytes) = self.device.scoped(|| {
             let mut encoder =
                 self.device.raw.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             let resolved = stopwatch.resolve(&mut encoder);
             self.device.queue.submit([encoder.finish()]);
             resolved
         })?;
-        let parts = [(buffer, 0, bytes), (ticks, 0, ticks_bytes)];
-        let (taken, ticks) = self.device.read_together(&parts, |parts| {
-            (take(parts[0]), bytemuck::pod_collect_to_vec::<u8, u64>(parts[1]))
-        })?;
+        let ticks: Vec<u64> = self.device.read(ticks, bytes as usize / size_of::<u64>())?;
         self.times += stopwatch.finish(&ticks);
-        Ok(taken)
+        Ok(())
     }
 
     /// Ends the session, and leaves the factors and the profits of its last tile on the device.
@@ -273,7 +274,29 @@ impl<'a> Session<'a> {
         self.device.read(&self.losses, (self.plan.stride * self.needs.loss_bytes() / 4) as usize)
     }
 
-    fn workgroups(&self) -> u32 {
+    pub(super) fn device(&self) -> &'a Device {
+        self.device
+    }
+
+    pub(super) fn pipelines(&self) -> &'a Pipelines {
+        self.pipelines
+    }
+
+    pub(super) fn slots(&self) -> &Slots {
+        &self.slots
+    }
+
+    pub(super) fn tables(&self) -> &Tables {
+        &self.tables
+    }
+
+    /// What netting reads at a horizon, in the order of its bindings: holders, holdings, profits, levels.
+    pub(super) fn netting_buffers(&self, horizon: usize) -> [&Buffer; 4] {
+        let [holders, holdings] = &self.books[horizon];
+        [holders, holdings, &self.pnl, &self.levels]
+    }
+
+    pub(super) fn workgroups(&self) -> u32 {
         self.device.raw.limits().max_compute_workgroups_per_dimension
     }
 
@@ -292,7 +315,7 @@ impl<'a> Session<'a> {
             Stage::Revalue => &self.revalue,
             Stage::Net => &self.net[dispatch.horizon],
             Stage::Fold => &self.fold,
-            Stage::AddLegs => unreachable!("a session nets accounts whole"),
+            Stage::Rank | Stage::AddLegs => unreachable!("a session's own dispatches have none"),
         }
     }
 }

@@ -6,7 +6,8 @@ use super::layout;
 use super::shaders::{Dialect, Stage};
 
 fn parsed(stage: Stage, assets: u32, dialect: Dialect) -> naga::Module {
-    let source = stage.source(assets, assets.div_ceil(4), dialect);
+    let workgroup = if stage == Stage::Simulate { assets.div_ceil(4) } else { 64 };
+    let source = stage.source(assets, workgroup, dialect);
     naga::front::wgsl::parse_str(&source)
         .unwrap_or_else(|error| panic!("{}: {}", stage.name(), error.emit_to_string(&source)))
 }
@@ -39,7 +40,7 @@ fn every_stage_is_valid() {
 #[test]
 fn an_invalid_shader_is_seen() {
     let source =
-        Stage::Net.source(3, 1, Dialect::PLAIN).replace("let loss = -profit(", "let loss = -profits(");
+        Stage::Net.source(3, 1, Dialect::PLAIN).replace("let loss = loss_of(", "let loss = losses_of(");
     assert!(naga::front::wgsl::parse_str(&source).is_err());
 }
 
@@ -68,6 +69,7 @@ fn structures_are_laid_out_as_on_the_host() {
 fn constants_are_those_of_the_host() {
     let expected = [
         ("BLOCK", crate::engine::BLOCK as u32),
+        ("RANKED_PATHS", crate::engine::KEPT_PATHS as u32),
         ("FACTORS", crate::engine::FACTORS as u32),
         ("QUANTITIES", layout::QUANTITIES),
         ("BINS", crate::risk::BINS as u32),

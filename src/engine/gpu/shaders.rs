@@ -27,6 +27,7 @@ impl Dialect {
 
 const GUARD_BITWISE: &str = include_str!("../../../shaders/lib/guard_bitwise.wgsl");
 const GUARD_FUSED: &str = include_str!("../../../shaders/lib/guard_fused.wgsl");
+const HOLDINGS: &str = include_str!("../../../shaders/lib/holdings.wgsl");
 const LAYOUT: &str = include_str!("../../../shaders/lib/layout.wgsl");
 const MATH: &str = include_str!("../../../shaders/lib/math.wgsl");
 const MIXING: &str = include_str!("../../../shaders/lib/mixing.wgsl");
@@ -44,13 +45,14 @@ pub enum Stage {
     Quantities,
     Revalue,
     Net,
+    Rank,
     Fold,
     AddLegs,
 }
 
 impl Stage {
-    pub const ALL: [Self; 6] =
-        [Self::Simulate, Self::Quantities, Self::Revalue, Self::Net, Self::Fold, Self::AddLegs];
+    pub const ALL: [Self; 7] =
+        [Self::Simulate, Self::Quantities, Self::Revalue, Self::Net, Self::Rank, Self::Fold, Self::AddLegs];
 
     /// Name of the file and of the entry point.
     pub fn name(self) -> &'static str {
@@ -59,6 +61,7 @@ impl Stage {
             Self::Quantities => "quantities",
             Self::Revalue => "revalue",
             Self::Net => "net",
+            Self::Rank => "rank",
             Self::Fold => "fold",
             Self::AddLegs => "add_legs",
         }
@@ -69,7 +72,7 @@ impl Stage {
         match self {
             Self::Simulate => 7,
             Self::Quantities | Self::Revalue | Self::AddLegs => 2,
-            Self::Net => 5,
+            Self::Net | Self::Rank => 5,
             Self::Fold => 0,
         }
     }
@@ -77,7 +80,7 @@ impl Stage {
     /// Storage buffers that are written.
     pub fn outputs(self) -> u32 {
         match self {
-            Self::Simulate | Self::Quantities | Self::Revalue | Self::AddLegs => 1,
+            Self::Simulate | Self::Quantities | Self::Revalue | Self::Rank | Self::AddLegs => 1,
             Self::Net | Self::Fold => 2,
         }
     }
@@ -98,7 +101,8 @@ impl Stage {
             Self::Revalue => {
                 &[include_str!("../../../shaders/revalue.wgsl"), LAYOUT, PRICING, guard, MATH, NORMAL]
             }
-            Self::Net => &[include_str!("../../../shaders/net.wgsl"), LAYOUT, guard, TAIL],
+            Self::Net => &[include_str!("../../../shaders/net.wgsl"), LAYOUT, HOLDINGS, guard, TAIL],
+            Self::Rank => &[include_str!("../../../shaders/rank.wgsl"), LAYOUT, HOLDINGS, guard],
             Self::Fold => &[include_str!("../../../shaders/fold.wgsl"), LAYOUT, TAIL],
             Self::AddLegs => &[include_str!("../../../shaders/add_legs.wgsl"), LAYOUT, guard],
         };

@@ -125,7 +125,7 @@ impl Kept {
                 let buffers: Vec<_> = buffers.iter().map(|buffer| buffer.as_entire_binding()).collect();
                 submit::bind(device, &self.pipelines, stage, &slots, &buffers)
             };
-            let net = bind(Stage::Net, &[&holders, &holdings, profits, &brackets, &order, &tails, &losses]);
+            let net = bind(Stage::Net, &[&holders, &holdings, profits, &order, &brackets, &tails, &losses]);
             let fold = bind(Stage::Fold, &[&tails, &totals]);
             (slots, net, fold, totals)
         })?;
