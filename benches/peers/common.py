@@ -7,6 +7,7 @@ import resource
 import statistics
 import sys
 import time
+import traceback
 from pathlib import Path
 
 import numpy as np
@@ -192,7 +193,7 @@ def each(ways):
     for name, way in ways:
         try:
             way(name)
-        except Exception as fault:
+        except Exception:
             failed += 1
-            print(f"{name} failed: {type(fault).__name__}: {fault}"[:2000], file=sys.stderr)
+            print(f"{name} failed: {traceback.format_exc()[-2000:]}", file=sys.stderr)
     return 1 if failed else 0

@@ -1,7 +1,7 @@
 """CuPy in f32 on a card: its random numbers, its products, and kernels of our own where it has none.
 
 As with PyTorch, each way that may be the fastest has a line of its own, and nothing waits for the card but
-the last line of a run.
+the last line of a run. Products are in f32 proper: CuPy uses TF32 only where CUPY_TF32 asks for it.
 """
 
 import math
@@ -328,9 +328,10 @@ def main():
     def all_night(kind):
         def way(name):
             of = lambda paths: [Tails(book, kind, paths) for book in work.books]
-            checked = np.stack([tails(pnl).get() for tails, pnl in zip(of(work.books[0].paths), pnls)], axis=1)
+            both = lambda books, pnls: cupy.stack([tails(pnl) for tails, pnl in zip(books, pnls)], axis=1).get()
+            checked = both(of(work.books[0].paths), pnls)
             timed = of(paths)
-            run = lambda: [tails(pnl).get() for tails, pnl in zip(timed, long)]
+            run = lambda: both(timed, long)
             # One run to warm up: it lasts long enough for the clocks.
             common.measure(name, run, asked.repeat, paths, scale=work.scale, result=checked,
                            scaled_from_accounts=len(work.accounts), scale_of_holdings=work.scale_of_holdings,

@@ -4,8 +4,10 @@ Nobody knows beforehand which way is the fastest on a card: each that may be has
 Nothing waits for the card but the last line of a run. `--device cpu` is for trying the program.
 """
 
+import functools
 import math
 import sys
+import warnings
 
 import numpy as np
 import torch
@@ -16,56 +18,78 @@ import common
 PIECE = 8192
 # Accounts with more positions than this are netted as a dense product: cheaper than reading so many rows.
 FEW = 48
+# Paths and thresholds of the way that stores no losses.
+PILOT = 16384
+THRESHOLDS = 24
 # Of the memory that is free, the part for losses that await their selection.
 SHARE = 0.25
 
+# The compiler measures which shape of each kernel is the fastest.
+compiled = functools.partial(torch.compile, options={"max_autotune_pointwise": True})
+
 
 def simulated(work, paths, device, fused):
-    """A program that draws factors of all paths: [asset][path].
+    """A program that draws factors of all paths, [asset] tensors of [path].
 
-    `fused`: the compiler's own generator, its numbers never in memory; else the library's generator,
-    which is cheaper for a number, and the compiler's code reads them.
+    `fused`: the compiler's own generator inside its kernels, its normals never in memory; else the library's,
+    which takes less time for a number, and compiled code reads them.
     """
     drift, mixing = work.drift.tolist(), work.mixing.tolist()
     means, sds = work.jump_mean.tolist(), work.jump_sd.tolist()
-    assets, steps = range(work.assets), work.steps
-    thresholds = work.jump_thresholds().tolist()
+    assets, thresholds = range(work.assets), work.jump_thresholds().tolist()
+    # Of more steps in one kernel the compiler interleaves so many generators that they spill from the registers.
+    stretch = max(steps for steps in range(1, 5) if work.steps % steps == 0)
 
-    def walk(normal, uniform):
-        x = [0.0] * work.assets
-        for step in range(steps):
-            z = [normal(step, asset) for asset in assets]
+    def walk(x, normals):
+        """Steps of all assets; of each step its normals."""
+        for z in normals:
             x = [x[to] + (drift[to] + sum(mixing[source][to] * z[source] for source in range(to + 1))) for to in assets]
-        for asset in assets:
-            # The sum of n normal jumps is normal. Nothing on the way asks when they came.
-            u = uniform(asset)
-            n = sum((u > threshold).float() for threshold in thresholds[asset])
-            x[asset] = x[asset] + n * means[asset] + torch.sqrt(n) * sds[asset] * normal(steps, asset)
-        return torch.stack(x)
+        return x
 
-    @torch.compile(dynamic=False)
+    def jump(x, z, u):
+        """The sum of n normal jumps is normal. Nothing on the way asks when they came."""
+        n = [sum((u[asset] > threshold).float() for threshold in thresholds[asset]) for asset in assets]
+        return [x[a] + n[a] * means[a] + torch.sqrt(n[a]) * sds[a] * z[a] for a in assets]
+
+    def draw(generator):
+        return [generator(paths, device=device) for _ in assets]
+
+    @compiled(dynamic=False)
+    def walk_stretch(x):
+        return walk(x, [draw(torch.randn) for _ in range(stretch)])
+
+    @compiled(dynamic=False)
+    def jump_alone(x):
+        return jump(x, draw(torch.randn), draw(torch.rand))
+
     def by_compiler():
-        draw = lambda *_: torch.randn(paths, device=device)
-        return walk(draw, lambda _: torch.rand(paths, device=device))
+        x = [torch.zeros(paths, device=device) for _ in assets]
+        for _ in range(0, work.steps, stretch):
+            x = walk_stretch(x)
+        return jump_alone(x)
 
-    read = torch.compile(lambda z, u: walk(lambda step, asset: z[step, asset], lambda asset: u[asset]), dynamic=False)
+    @compiled(dynamic=False)
+    def read(z, u):
+        return jump(walk([0.0 for _ in assets], z[:-1].unbind(0)), z[-1], u)
 
     def by_library():
-        z = torch.randn((steps + 1, work.assets, paths), device=device)
+        z = torch.randn((work.steps + 1, work.assets, paths), device=device)
         return read(z, torch.rand((work.assets, paths), device=device))
 
     return by_compiler if fused else by_library
 
 
-@torch.compile(dynamic=False)
+@compiled(dynamic=False)
 def losses(x, linear, bounds, options):
-    """Loss of the whole book on every path; `x` is [asset][path]. See `common.W1.folded`."""
-    profit = (torch.expm1(x) * linear[:, None]).sum(0)
-    for asset in range(x.shape[0]):
+    """Loss of the whole book on every path. See `common.W1.folded`."""
+    profit = 0.0
+    for asset in range(len(x)):
+        growth = torch.exp(x[asset])
         of = options[:, bounds[asset] : bounds[asset + 1], None]
         slope, up, down, forward, strike, base = of.unbind(0)
         up, down = torch.erf(x[asset] * slope + up), torch.erf(x[asset] * slope + down)
-        profit = profit + (forward * torch.exp(x[asset]) * (1.0 + up) - strike * (1.0 + down) - base).sum(0)
+        value = (forward * growth * (1.0 + up) - strike * (1.0 + down) - base).sum(0)
+        profit = profit + linear[asset] * torch.expm1(x[asset]) + value
     return -profit
 
 
@@ -96,6 +120,9 @@ class Tails:
     The losses of a group are stored, and its tails selected from them; `pnl` has any number of paths.
     """
 
+    # Accounts of a group: fewer where the memory asks for it.
+    most = 1024
+
     def __init__(self, book, way, device):
         # Losses are positive.
         self.starts, self.row, self.quantity = book.starts, book.row, -book.quantity.astype(np.float32)
@@ -105,10 +132,10 @@ class Tails:
     def prepare(self, paths):
         """Holdings of every group on the card; what a card's own program would find there."""
         accounts, rows = self.shape
-        most = int(free_bytes(self.device) * SHARE / (4 * paths))
-        size = max(1, min(accounts, most, 1024))
+        room = int(free_bytes(self.device) * SHARE / (4 * paths))
+        size = max(1, min(accounts, room, self.most))
         bounds = list(range(0, accounts, size))
-        if self.way == "gathered":
+        if self.way in ("gathered", "thresholds"):
             few = int(np.searchsorted(np.diff(self.starts), FEW, side="right"))
             bounds = sorted({*bounds, few} - {accounts})
         self.groups = [self.group(first, last) for first, last in zip(bounds, bounds[1:] + [accounts])]
@@ -120,7 +147,7 @@ class Tails:
         of = slice(self.starts[first], self.starts[last])
         row, quantity = self.row[of], self.quantity[of]
         widest = int(np.diff(starts).max())
-        if self.way == "gathered" and widest <= FEW:
+        if self.way in ("gathered", "thresholds") and widest <= FEW:
             return Gathered(starts, row, quantity, widest, self.device)
         if self.way.startswith("sparse"):
             piece = PIECE if self.way == "sparse, in pieces" else None
@@ -139,6 +166,62 @@ class Tails:
             # Of the least of them only that part counts which fills the tail.
             found.append((worst.sum(1, dtype=torch.float64) - (count - mass) * worst.amin(1).double()) / mass)
         return torch.cat(found)
+
+
+class Thresholds(Tails):
+    """The same without storing losses: Rockafellar and Uryasev's minimum over thresholds from the first paths.
+
+    `q + E[(L - q)+] / tail` is least at the VaR, where it is the Expected Shortfall, and flat around it: a parabola
+    through its least value and the neighbours of that is right to some hundred-thousandths.
+    """
+
+    # Kernels of a piece are short: enough of them that starting them takes less time.
+    most = 2048
+
+    def prepare(self, paths):
+        return super().prepare(min(paths, max(PIECE, PILOT)))
+
+    def __call__(self, pnl):
+        paths = pnl.shape[1]
+        mass = paths * self.tail
+        found = []
+        for group in self.groups:
+            q = self.thresholds(group, pnl[:, :PILOT])
+            beyond = torch.zeros(q.shape, dtype=torch.float64, device=self.device)
+            for first in range(0, paths, PIECE):
+                of = pnl[:, first : first + PIECE]
+                losses = self.losses[: group.accounts, : of.shape[1]]
+                group.net(of, losses)
+                add_excess(losses, q, beyond)
+            found.append(lowest(q.double(), beyond / mass))
+        return torch.cat(found)
+
+    def thresholds(self, group, pnl):
+        """Evenly spaced between losses four standard deviations of a rank either side of the pilot's VaR."""
+        paths = pnl.shape[1]
+        losses = self.losses[: group.accounts, :paths]
+        group.net(pnl, losses)
+        rank = paths * self.tail
+        reach = 4.0 * math.sqrt(rank)
+        ranks = [max(1, math.floor(rank - reach)), min(paths, math.ceil(rank + reach))]
+        worst = torch.topk(losses, ranks[1], dim=1).values[:, [rank - 1 for rank in ranks]]
+        steps = torch.linspace(0.0, 1.0, THRESHOLDS, device=self.device)
+        return worst[:, 1:] + (worst[:, :1] - worst[:, 1:]) * steps
+
+
+@compiled(dynamic=True)
+def add_excess(losses, thresholds, beyond):
+    """Adds what exceeds each of an account's thresholds over some paths; losses are read once for all."""
+    beyond += torch.stack([torch.relu(losses - thresholds[:, k, None]).sum(1) for k in range(THRESHOLDS)], dim=1)
+
+
+def lowest(q, beyond):
+    """The least value of `q + beyond`, which is convex, on a grid of evenly spaced `q`, by a parabola."""
+    values = q + beyond
+    at = values.argmin(1, keepdim=True).clamp(1, THRESHOLDS - 2)
+    left, middle, right = (values.gather(1, at + step)[:, 0] for step in (-1, 0, 1))
+    curvature = left - 2.0 * middle + right
+    return middle - torch.where(curvature > 0.0, (right - left) ** 2 / (8.0 * curvature), 0.0)
 
 
 class Dense:
@@ -186,12 +269,22 @@ class Gathered:
             gather(self.row, self.quantity, pnl[:, of], losses[:, of])
 
 
-@torch.compile(dynamic=True)
+@compiled(dynamic=True)
 def gather(row, quantity, pnl, losses):
     losses.copy_((quantity[:, :, None] * pnl[row]).sum(1))
 
 
-WAYS = {"dense": "dense", "gathered": "gathered, compiled", "sparse, in pieces": "CSR in pieces", "sparse": "CSR"}
+WAYS = {
+    "dense": "dense",
+    "gathered": "gathered, compiled",
+    "thresholds": "gathered, compiled, no losses stored",
+    "sparse, in pieces": "CSR in pieces",
+    "sparse": "CSR",
+}
+
+
+def tails_of(book, way, device, paths):
+    return (Thresholds if way == "thresholds" else Tails)(book, way, device).prepare(paths)
 
 
 def free_bytes(device):
@@ -211,6 +304,7 @@ def repeated(pnl, paths):
 def main():
     asked = common.arguments()
     device = asked.device
+    warnings.filterwarnings("ignore", message="Sparse")
     # Figures are in f32 proper.
     torch.set_float32_matmul_precision("highest")
     on_card = device == "cuda"
@@ -230,7 +324,7 @@ def main():
     def many(kind):
         def way(name):
             forget()
-            tails = Tails(work, kind, device).prepare(work.paths)
+            tails = tails_of(work, kind, device, work.paths)
             run = lambda: tails(pnl).cpu().numpy()
             found = run()
             common.measure(name, run, asked.repeat, work.paths, result=np.stack([found, 0.0 * found], axis=1), **usual)
@@ -239,10 +333,11 @@ def main():
     def all_night(kind):
         def way(name):
             forget()
-            of = lambda count: [Tails(book, kind, device).prepare(count) for book in work.books]
-            checked = np.stack([tails(pnl).cpu().numpy() for tails, pnl in zip(of(work.books[0].paths), pnls)], axis=1)
+            of = lambda count: [tails_of(book, kind, device, count) for book in work.books]
+            both = lambda books, pnls: torch.stack([tails(pnl) for tails, pnl in zip(books, pnls)], dim=1).cpu().numpy()
+            checked = both(of(work.books[0].paths), pnls)
             timed = of(paths)
-            run = lambda: [tails(pnl).cpu().numpy() for tails, pnl in zip(timed, long)]
+            run = lambda: both(timed, long)
             # One run to warm up: it lasts long enough for the clocks.
             common.measure(name, run, asked.repeat, paths, scale=work.scale, result=checked,
                            scaled_from_accounts=len(work.accounts), scale_of_holdings=work.scale_of_holdings,

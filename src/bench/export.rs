@@ -252,4 +252,37 @@ mod tests {
         assert_eq!(profits[BLOCK..BLOCK + 4], [1000.0, 1001.0, 1002.0, 64.0]);
         assert_eq!(profits[2 * BLOCK + 3..][..3], [1064.0, 1065.0, 1066.0]);
     }
+
+    #[test]
+    fn a_night_has_the_engines_figures_in_its_own_files() {
+        let folder = tempfile::tempdir().unwrap();
+        // Any book will do: the smallest workload has one account and one horizon.
+        let work = Workload::new(WorkloadName::W1Exact).unwrap();
+        night(folder.path(), &work).unwrap();
+        let numbers = |name: &str| {
+            let bytes = fs::read(folder.path().join(name)).unwrap();
+            let data = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
+            bytes[data..].to_vec()
+        };
+        let words = |name: &str| -> Vec<[u8; 4]> { numbers(name).as_chunks().0.to_vec() };
+        let starts: Vec<u32> = words("night-starts-0.npy").into_iter().map(u32::from_le_bytes).collect();
+        assert_eq!(starts, [0, 208]);
+        let profits: Vec<f32> = words("night-pnl.npy").into_iter().map(f32::from_le_bytes).collect();
+        let paths = NIGHT_PATHS as usize;
+        assert_eq!(profits.len(), 208 * paths);
+        let mut losses = vec![0.0f64; paths];
+        for (row, quantity) in words("night-row-0.npy").into_iter().zip(words("night-quantity-0.npy")) {
+            let (row, quantity) = (u32::from_le_bytes(row) as usize, f32::from_le_bytes(quantity));
+            for (loss, &profit) in losses.iter_mut().zip(&profits[row * paths..]) {
+                *loss -= f64::from(quantity) * f64::from(profit);
+            }
+        }
+        let exact = crate::risk::exact(&mut losses, work.job.levels[0].confidence);
+        let es = f64::from_le_bytes(numbers("night-es.npy").try_into().unwrap());
+        // Second order in a bin's width.
+        assert!((es / exact.expected_shortfall - 1.0).abs() < 1e-4, "{es} {exact:?}");
+        let levels: Value =
+            serde_json::from_slice(&fs::read(folder.path().join("night.json")).unwrap()).unwrap();
+        assert_eq!(levels["levels"], json!([{"horizon": 0, "confidence": 0.99}]));
+    }
 }
