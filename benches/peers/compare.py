@@ -27,7 +27,9 @@ BUILD = HERE.parents[1] / "target" / "peers"
 SIGMAS = 5.0
 ROUNDING = 1e-4
 # Seconds after which a program is given up.
-PATIENCE = {"cpu": 600, "cuda": 150}
+PATIENCE = 600
+# The same of a peer on a card: work of seconds, and minutes of a compiler at most.
+PATIENCE_ON_CARD = 150
 
 
 def arguments():
@@ -77,7 +79,7 @@ def engine(asked, workload, wrong):
             repeat = 1 if (name, contender) == ("night", "cpu") else asked.repeat
             progress(f"{name}: shortfall {contender}")
             command = [asked.shortfall, "bench", "--json", "--workload", name, "--engine", contender]
-            text, failed = output([*command, "--repeat", str(repeat)], PATIENCE[asked.device])
+            text, failed = output([*command, "--repeat", str(repeat)], PATIENCE)
             measured = json.loads(text)["measurements"] if text and not failed else []
             if not measured:
                 wrong.append(f"shortfall {contender} failed on {name}")
@@ -109,7 +111,7 @@ def peers(asked, workload, data, wrong):
         progress(f"{workload}: {program}")
         command = [python, HERE / program, workload, "--data", data, "--repeat", str(asked.repeat)]
         command += ["--device", asked.device]
-        text, failed = output(command, PATIENCE[asked.device], env=environment)
+        text, failed = output(command, PATIENCE_ON_CARD if asked.device == "cuda" else PATIENCE, env=environment)
         # One that fails keeps what it measured before, and leaves the others.
         if failed:
             wrong.append(f"{program} failed on {workload}")

@@ -4,9 +4,9 @@ Nobody knows beforehand which way is the fastest on a card: each that may be has
 Nothing waits for the card but the last line of a run. `--device cpu` is for trying the program.
 """
 
-import functools
 import math
 import sys
+import time
 import warnings
 
 import numpy as np
@@ -24,8 +24,8 @@ THRESHOLDS = 24
 # Of the memory that is free, the part for losses that await their selection.
 SHARE = 0.25
 
-# The compiler measures which shape of each kernel is the fastest.
-compiled = functools.partial(torch.compile, options={"max_autotune_pointwise": True})
+# Reductions: the compiler tries which shape of a kernel is the fastest. Others have one shape, or take long to compile.
+TUNED = {"max_autotune_pointwise": True}
 
 
 def simulated(work, paths, device, fused):
@@ -54,11 +54,11 @@ def simulated(work, paths, device, fused):
     def draw(generator):
         return [generator(paths, device=device) for _ in assets]
 
-    @compiled(dynamic=False)
+    @torch.compile(dynamic=False)
     def walk_stretch(x):
         return walk(x, [draw(torch.randn) for _ in range(stretch)])
 
-    @compiled(dynamic=False)
+    @torch.compile(dynamic=False)
     def jump_alone(x):
         return jump(x, draw(torch.randn), draw(torch.rand))
 
@@ -68,7 +68,7 @@ def simulated(work, paths, device, fused):
             x = walk_stretch(x)
         return jump_alone(x)
 
-    @compiled(dynamic=False)
+    @torch.compile(dynamic=False)
     def read(z, u):
         return jump(walk([0.0 for _ in assets], z[:-1].unbind(0)), z[-1], u)
 
@@ -79,7 +79,7 @@ def simulated(work, paths, device, fused):
     return by_compiler if fused else by_library
 
 
-@compiled(dynamic=False)
+@torch.compile(dynamic=False, options=TUNED)
 def losses(x, linear, bounds, options):
     """Loss of the whole book on every path. See `common.W1.folded`."""
     profit = 0.0
@@ -209,7 +209,7 @@ class Thresholds(Tails):
         return worst[:, 1:] + (worst[:, :1] - worst[:, 1:]) * steps
 
 
-@compiled(dynamic=True)
+@torch.compile(dynamic=True)
 def add_excess(losses, thresholds, beyond):
     """Adds what exceeds each of an account's thresholds over some paths; losses are read once for all."""
     beyond += torch.stack([torch.relu(losses - thresholds[:, k, None]).sum(1) for k in range(THRESHOLDS)], dim=1)
@@ -256,22 +256,56 @@ class Sparse:
 class Gathered:
     """Accounts of few positions as a table with a fixed number of them, netted by compiled code."""
 
+    kernel = None
+
     def __init__(self, starts, row, quantity, width, device):
         self.accounts = len(starts) - 1
         at = np.minimum(starts[:-1, None] + np.arange(width), max(len(row) - 1, 0))
         is_held = np.arange(width) < np.diff(starts)[:, None]
-        self.row = torch.from_numpy(np.where(is_held, row[at], 0).astype(np.int64)).to(device)
+        self.row = torch.from_numpy(np.where(is_held, row[at], 0).astype(np.int32)).to(device)
         self.quantity = torch.from_numpy(np.where(is_held, quantity[at], 0.0).astype(np.float32)).to(device)
 
     def net(self, pnl, losses):
         for first in range(0, pnl.shape[1], PIECE):
             of = slice(first, first + PIECE)
-            gather(self.row, self.quantity, pnl[:, of], losses[:, of])
+            arguments = self.row, self.quantity, pnl[:, of], losses[:, of]
+            if Gathered.kernel is None:
+                Gathered.kernel = fastest_gather(arguments)
+            Gathered.kernel(*arguments)
 
 
-@compiled(dynamic=True)
 def gather(row, quantity, pnl, losses):
     losses.copy_((quantity[:, :, None] * pnl[row]).sum(1))
+
+
+# Accounts and paths as one dimension of a kernel, or as two, whose holdings are read once for many paths.
+FLAT = {**TUNED, "assert_indirect_indexing": False}
+TILED = {**FLAT, "triton.prefer_nd_tiling": True, "triton.tile_reductions": True}
+
+
+def fastest_gather(arguments):
+    """The form of the kernel that takes less time on the card; on a processor they are the same."""
+    best, least = None, math.inf
+    for options in (TILED, FLAT) if arguments[0].is_cuda else (FLAT,):
+        try:
+            kernel = torch.compile(gather, dynamic=True, options=options)
+            seconds = seconds_of(lambda: kernel(*arguments)) if arguments[0].is_cuda else 0.0
+            if seconds < least:
+                best, least = kernel, seconds
+        except Exception as fault:
+            print(f"a form of the kernel is left out: {fault}"[:1000], file=sys.stderr)
+    return best
+
+
+def seconds_of(work):
+    for _ in range(3):
+        work()
+    torch.cuda.synchronize()
+    start = time.perf_counter()
+    for _ in range(10):
+        work()
+    torch.cuda.synchronize()
+    return time.perf_counter() - start
 
 
 WAYS = {
