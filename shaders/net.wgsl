@@ -2,8 +2,8 @@
 //
 // A workgroup takes many accounts over the same few paths, whose profits it reads again and again: they
 // stay in the cache beside its cores, which a block's thousand rows fill, where the accounts of many
-// workgroups over many paths would read them from memory that all share. An invocation is four
-// neighbouring paths of one account at a time.
+// workgroups over many paths would read them from memory that all share. Where accounts are few, it takes
+// more paths instead. An invocation is four neighbouring paths of one account at a time.
 
 @group(0) @binding(0) var<uniform> params: Params;
 /// Those with most holdings first, so that neighbours are done at the same time.
@@ -21,9 +21,6 @@
 /// `[account][stride]`, where losses are kept.
 @group(0) @binding(7) var<storage, read_write> losses: array<vec4<f32>>;
 
-/// Fours of paths of a workgroup: a line of the cache of each row.
-const QUADS: u32 = 8u;
-
 @compute @workgroup_size(WORKGROUP)
 fn net(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -31,14 +28,14 @@ fn net(
     @builtin(num_workgroups) grid: vec3<u32>,
 ) {
     let quads = (params.slice_end - params.slice_start + 3u) / 4u;
-    let turn = (group.y + group.z * grid.y) * QUADS + lane % QUADS;
+    let turn = (group.y + group.z * grid.y) * NET_QUADS + lane % NET_QUADS;
     if turn >= quads {
         return;
     }
     let quad = params.slice_start / 4u + in_order(turn, quads);
-    let side_by_side = WORKGROUP / QUADS;
+    let side_by_side = WORKGROUP / NET_QUADS;
     let end = min((group.x + 1u) * params.accounts_together, params.accounts);
-    var item = group.x * params.accounts_together + lane / QUADS;
+    var item = group.x * params.accounts_together + lane / NET_QUADS;
     if item >= end {
         return;
     }

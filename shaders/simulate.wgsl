@@ -214,18 +214,25 @@ fn jumps(now: Observation, terms: StepTerms, assets: AssetTerms, step: u32, coun
         let words = draw(step, STREAM_JUMP + event);
         let source = sources[pick(words.x)];
         let size = jump_size(source, words.y, words.z);
-        let early = unit_uniform(words.w);
         if source.asset == NONE {
             let sizes = mul4(assets.loading, vec4<f32>(size));
-            let since = mul4(terms.reversion, vec4<f32>(early));
-            let left = vec4<f32>(exp(-since.x), exp(-since.y), exp(-since.z), exp(-since.w));
-            jump(vec4<bool>(true), sizes, mul4(assets.common_shift, left));
+            x = add4(x, sizes);
+            shift_levels(terms, assets.common_shift, words.w);
         } else if source.asset / 4u == four {
             let own = vec4<u32>(0u, 1u, 2u, 3u) == vec4<u32>(source.asset % 4u);
-            let reversion = select(vec4<f32>(0.0), terms.reversion, own);
-            let since = mul(reversion.x + reversion.y + reversion.z + reversion.w, early);
-            jump(own, vec4<f32>(size), mul4(assets.own_shift, vec4<f32>(exp(-since))));
+            x = select(x, add4(x, vec4<f32>(size)), own);
+            shift_levels(terms, select(vec4<f32>(0.0), assets.own_shift, own), words.w);
         }
+    }
+}
+
+/// Shifts volatility levels by what is left of their shifts: they have decayed since the jump, which came at
+/// a uniform time of the step. A level is never -0, to which a shift of 0 would make a difference.
+fn shift_levels(terms: StepTerms, shift: vec4<f32>, time: u32) {
+    if any(shift != vec4<f32>(0.0)) {
+        let since = mul4(terms.reversion, vec4<f32>(unit_uniform(time)));
+        let left = vec4<f32>(exp(-since.x), exp(-since.y), exp(-since.z), exp(-since.w));
+        level = add4(level, mul4(shift, left));
     }
 }
 
@@ -236,12 +243,6 @@ fn pick(word: u32) -> u32 {
         }
     }
     return params.sources - 1u;
-}
-
-/// The shift is what is left of it: it has decayed since the jump, which came at a uniform time of the step.
-fn jump(whose: vec4<bool>, size: vec4<f32>, shift: vec4<f32>) {
-    x = select(x, add4(x, size), whose);
-    level = select(level, add4(level, shift), whose);
 }
 
 fn jump_size(source: Source, first: u32, second: u32) -> f32 {

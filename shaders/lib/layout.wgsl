@@ -1,5 +1,6 @@
 // What the host and the shaders share; its mirror is src/engine/gpu/layout.rs, and a test compares the two.
-// MAX_ASSETS and WORKGROUP, the invocations of a workgroup, are added by the host.
+// The host adds MAX_ASSETS, WORKGROUP (the invocations of a workgroup) and NET_QUADS (how many fours of paths a
+// workgroup nets).
 
 /// Paths of a block.
 const BLOCK: u32 = 64u;

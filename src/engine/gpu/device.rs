@@ -102,6 +102,13 @@ impl Device {
         buffer
     }
 
+    /// Fills buffers with zeros.
+    pub fn clear(&self, buffers: &[&Buffer]) {
+        let mut encoder = self.raw.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        buffers.iter().for_each(|buffer| encoder.clear_buffer(buffer, 0, None));
+        self.queue.submit([encoder.finish()]);
+    }
+
     /// Copies the first bytes of a buffer to another.
     pub fn copy(&self, from: &Buffer, to: &Buffer, bytes: u64) {
         let mut encoder = self.raw.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());

@@ -19,6 +19,7 @@ mod session;
 #[cfg(test)]
 mod shader_tests;
 mod shaders;
+mod spare;
 mod stopwatch;
 mod submit;
 #[cfg(test)]
@@ -30,7 +31,8 @@ use self::device::Device;
 use self::pace::Pace;
 use self::pipelines::{Build, Pipelines};
 use self::plan::{Allowed, Needs, TileWork};
-use self::session::{Habits, Session};
+use self::session::{Habits, On, Session};
+use self::spare::Spare;
 use super::{BLOCK, Cube, DeviceReport, Engine, EngineFault, Job, KEPT_PATHS, Shape, StageTimes};
 use crate::risk::{Bracket, LevelRanks, RankedLosses, Tail};
 
@@ -71,6 +73,7 @@ pub struct GpuEngine {
     device: Device,
     options: GpuOptions,
     pipelines: Option<Pipelines>,
+    spare: Spare,
     /// What submissions of jobs of this kind have come to.
     pace: Option<(Needs, Pace)>,
     times: StageTimes,
@@ -117,7 +120,8 @@ impl GpuEngine {
             return Err(EngineFault::Device(format!("{} has no 64-bit integers", summary.name)));
         }
         let device = Device::open(adapter, summary)?;
-        Ok(Self { device, options, pipelines: None, pace: None, times: StageTimes::default() })
+        let (pace, times) = (None, StageTimes::default());
+        Ok(Self { device, options, pipelines: None, spare: Spare::default(), pace, times })
     }
 
     /// The adapter that was opened.
@@ -198,8 +202,14 @@ impl GpuEngine {
             return Err(EngineFault::Device("there are no pipelines".to_owned()));
         };
         let habits = Habits { losses, reversed: self.options.reversed };
+        let on = On { device: &self.device, pipelines, spare: &self.spare };
         loop {
-            match Session::new(&self.device, pipelines, job, brackets, plan, habits, None) {
+            let session = Session::new(on, job, brackets, plan, habits, None);
+            if session.is_err() {
+                // What was refused must not be taken for a buffer.
+                self.spare.clear();
+            }
+            match session {
                 Err(EngineFault::OutOfMemory(_)) if plan.stride > block => {
                     plan = plan::plan(&needs, &allowed, plan.stride / 2, workgroup)?;
                 }

@@ -47,13 +47,7 @@ impl Pipelines {
 
 fn compile(device: &Device, stage: Stage, build: Build) -> Compiled {
     let raw = &device.raw;
-    let workgroup = match stage {
-        Stage::Simulate => build.groups.simulate_paths * build.assets.div_ceil(4).max(1),
-        Stage::Net => build.groups.net,
-        Stage::Rank => build.groups.rank,
-        _ => build.groups.others,
-    };
-    let source = ShaderSource::Wgsl(stage.source(build.assets, workgroup, build.dialect).into());
+    let source = ShaderSource::Wgsl(stage.source(build.assets, &build.groups, build.dialect).into());
     let module = raw.create_shader_module(ShaderModuleDescriptor { label: Some(stage.name()), source });
     let storage = |binding: u32| BindGroupLayoutEntry {
         binding,

@@ -1,6 +1,7 @@
 //! Sizes of buffers and dispatches, from what a job needs and a device allows. Pure arithmetic.
 
 use super::layout::{Params, QUANTITIES, Tables};
+use super::shaders::Stage;
 use crate::engine::{BLOCK, EngineFault, FACTORS, Job};
 use crate::risk::BINS;
 
@@ -13,10 +14,10 @@ pub const TAIL_WORDS: usize = (BINS + 1) * BIN_LIMBS + 2;
 const FOLD_PARTS: u64 = BINS as u64 + 2;
 /// Paths of a `revalue` invocation.
 const ROW_PATHS: u64 = 4;
-/// Paths of a workgroup that nets, of one invocation of it, and of one that adds legs.
-const NET_PATHS: u64 = 32;
-const NET_QUAD: u64 = 4;
-pub const LEG_PATHS: u64 = 4;
+/// Paths of an invocation that nets or adds legs.
+pub const QUAD: u64 = 4;
+/// Fours of paths in a line of a cache.
+const CACHE_LINE_QUADS: u32 = 8;
 /// Iterations of all loops of an invocation: lavapipe ends a loop silently after 65,535.
 pub const MOST_ITERATIONS: u64 = 60_000;
 /// A workgroup holds at least one path, an invocation for four of its assets.
@@ -26,8 +27,9 @@ const SIMULATE_WORK: u64 = 1 << 26;
 
 /// Invocations of a workgroup, a multiple of every subgroup's size.
 pub const WORKGROUP: u32 = 64;
-/// The same where many accounts are netted: all that share a cache on most GPUs.
-const MOST_NET_WORKGROUP: u32 = 1024;
+/// The same where it should be large: all that share a cache on most GPUs. A compiler must leave each of so
+/// many enough registers, which keeps it from taking more than help.
+const MOST_WORKGROUP: u32 = 1024;
 /// The same where losses are ranked.
 const RANK_WORKGROUP: u32 = 256;
 /// Accounts from which they are netted in large workgroups.
@@ -133,8 +135,9 @@ impl Needs {
 pub struct Groups {
     /// Paths of one that simulates, each with an invocation for every four assets.
     pub simulate_paths: u32,
-    /// Invocations of one that nets.
+    /// Invocations of one that nets, and the fours of paths it takes.
     pub net: u32,
+    pub net_quads: u32,
     /// Invocations of one that ranks losses.
     pub rank: u32,
     /// Invocations of any other.
@@ -203,19 +206,31 @@ pub fn plan(
 }
 
 impl Groups {
+    /// Those of stages whose sizes do not matter.
+    pub const SMALLEST: Self = Self { simulate_paths: 1, net: 1, net_quads: 1, rank: 1, others: 1 };
+
     /// Those of a job, or all of one size.
     fn new(needs: &Needs, allowed: &Allowed, wanted: Option<u32>) -> Self {
         let others = wanted.unwrap_or(WORKGROUP);
-        let large = wanted.unwrap_or(allowed.invocations.min(MOST_NET_WORKGROUP));
-        // Half as many paths where one is several invocations, or as many as fit.
+        let large = wanted.unwrap_or(allowed.invocations.min(MOST_WORKGROUP));
         let fours = needs.fours().max(1) as u32;
-        let fitting = (allowed.invocations / fours).max(1).ilog2();
-        let paths = if fours == 1 { others } else { others / 2 };
+        let has_many = needs.accounts >= MANY_ACCOUNTS;
         Self {
-            simulate_paths: paths.min(1 << fitting),
+            simulate_paths: 1 << (large / fours).max(1).ilog2(),
+            net: if has_many { large } else { others },
+            net_quads: if has_many { CACHE_LINE_QUADS } else { others },
             rank: wanted.unwrap_or(allowed.invocations.min(RANK_WORKGROUP)),
-            net: if needs.accounts < MANY_ACCOUNTS { others } else { large },
             others,
+        }
+    }
+
+    /// Invocations of a workgroup of a stage.
+    pub fn invocations(&self, stage: Stage, assets: u32) -> u32 {
+        match stage {
+            Stage::Simulate => self.simulate_paths * assets.div_ceil(4).max(1),
+            Stage::Net => self.net,
+            Stage::Rank => self.rank,
+            Stage::Quantities | Stage::Revalue | Stage::Fold | Stage::AddLegs => self.others,
         }
     }
 }
@@ -223,7 +238,7 @@ impl Groups {
 /// Accounts of a workgroup that nets: as many as its loops may where there are many, since they share the
 /// profits in the cache.
 fn accounts_together(needs: &Needs, groups: &Groups) -> u64 {
-    let side_by_side = u64::from(groups.net) / (NET_PATHS / NET_QUAD);
+    let side_by_side = u64::from(groups.net / groups.net_quads);
     let iterations = needs.most_holdings + 1 + 5 * needs.levels;
     let rounds = if needs.accounts < MANY_ACCOUNTS { 1 } else { MOST_ITERATIONS / iterations };
     side_by_side * rounds.max(1)
@@ -232,7 +247,7 @@ fn accounts_together(needs: &Needs, groups: &Groups) -> u64 {
 /// One step of a tile's work.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Dispatch {
-    pub stage: super::shaders::Stage,
+    pub stage: Stage,
     pub grid: [u32; 3],
     /// Of a dispatch that nets.
     pub horizon: usize,
@@ -258,7 +273,6 @@ pub fn dispatches(
     workgroups: u32,
     unfolded: &mut u64,
 ) -> Vec<Dispatch> {
-    use super::shaders::Stage;
     let base = Params {
         first_low: work.first as u32,
         first_high: (work.first >> 32) as u32,
@@ -303,7 +317,7 @@ pub fn dispatches(
             all.push(fold);
             *unfolded = 0;
         }
-        let grid = net_grid(needs.accounts, plan.accounts_together, end - start);
+        let grid = net_grid(needs.accounts, plan.accounts_together, &plan.groups, end - start);
         for (horizon, levels) in tables.level_ranges.iter().enumerate() {
             let params = Params {
                 level_start: levels.start,
@@ -323,12 +337,13 @@ pub fn dispatches(
 /// The dispatch that folds what the last tile left.
 pub fn last_fold(plan: &Plan, needs: &Needs, tables: &Tables, workgroups: u32) -> Dispatch {
     let grid = fold_grid(needs, plan.groups.others, workgroups);
-    Dispatch { stage: super::shaders::Stage::Fold, grid, horizon: 0, params: tables.params }
+    Dispatch { stage: Stage::Fold, grid, horizon: 0, params: tables.params }
 }
 
 /// Workgroups that net accounts on so many paths; a fold's paths fit into any grid.
-pub fn net_grid(accounts: u64, together: u64, paths: u64) -> [u32; 3] {
-    [accounts.div_ceil(together) as u32, paths.div_ceil(NET_PATHS) as u32, 1]
+pub fn net_grid(accounts: u64, together: u64, groups: &Groups, paths: u64) -> [u32; 3] {
+    let fours = paths.div_ceil(QUAD);
+    [accounts.div_ceil(together) as u32, fours.div_ceil(groups.net_quads.into()) as u32, 1]
 }
 
 /// Workgroups that rank the losses of accounts.
@@ -441,8 +456,8 @@ mod tests {
                 };
                 for dispatch in dispatches(&plan, &needs, &tables, &work, 65_535, &mut unfolded) {
                     match dispatch.stage {
-                        super::super::shaders::Stage::Fold => in_limbs = 0,
-                        super::super::shaders::Stage::Net if dispatch.horizon == 0 => {
+                        Stage::Fold => in_limbs = 0,
+                        Stage::Net if dispatch.horizon == 0 => {
                             in_limbs += u64::from(dispatch.params.slice_end - dispatch.params.slice_start);
                         }
                         _ => {}

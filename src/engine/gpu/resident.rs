@@ -14,7 +14,8 @@ use super::device::Device;
 use super::layout::{Params, flag};
 use super::pipelines::{Build, Pipelines};
 use super::plan::{self, Needs, Plan, TileWork};
-use super::session::{Habits, Session};
+use super::session::{Habits, On, Session};
+use super::spare::Spare;
 use crate::engine::resident::{
     DeviceProfits, Halt, Keeper, Netted, Pace, Profits, Resident, foreign, rows_bytes,
 };
@@ -169,7 +170,10 @@ impl Gpu {
     ) -> Result<(Buffer, Buffer), EngineFault> {
         let habits = Habits { reversed: self.engine.options.reversed, ..Habits::default() };
         let is_simulated = factors.is_some();
-        let mut session = Session::new(self.device(), pipelines, job, &[], plan, habits, factors)?;
+        // What is left of the session stays.
+        let spare = Spare::default();
+        let on = On { device: self.device(), pipelines, spare: &spare };
+        let mut session = Session::new(on, job, &[], plan, habits, factors)?;
         session.tile(&TileWork { first, count: plan.stride, is_simulated, net: false })?;
         Ok(session.left())
     }

@@ -13,6 +13,7 @@ use super::pace::Pace;
 use super::pipelines::Pipelines;
 use super::plan::{self, Dispatch, Needs, Plan, TAIL_WORDS, TileWork};
 use super::shaders::Stage;
+use super::spare::Spare;
 use super::stopwatch::Stopwatch;
 use super::submit::{self, Slots};
 use crate::engine::{EngineFault, Job, StageTimes};
@@ -25,6 +26,15 @@ pub struct Habits {
     pub losses: bool,
     /// Paths, curves, rows and accounts are taken in reverse order.
     pub reversed: bool,
+}
+
+/// What a session runs on.
+#[derive(Clone, Copy)]
+pub struct On<'a> {
+    pub device: &'a Device,
+    pub pipelines: &'a Pipelines,
+    /// Its large buffers are taken from here.
+    pub spare: &'a Spare,
 }
 
 /// A job in the memory of a device.
@@ -60,10 +70,9 @@ const QUEUED: usize = 2;
 
 impl<'a> Session<'a> {
     /// Uploads a job, on factors that are there already if they are given. Everything that the run
-    /// needs is allocated here.
+    /// needs is allocated here, or taken from what is spare.
     pub fn new(
-        device: &'a Device,
-        pipelines: &'a Pipelines,
+        on: On<'a>,
         job: &Job,
         brackets: &[Bracket],
         plan: Plan,
@@ -78,33 +87,36 @@ impl<'a> Session<'a> {
             // Nothing is sorted into tails.
             needs.levels = 0;
         }
-        device.scoped(|| {
+        on.device.scoped(|| {
             let bytes = plan.stride * needs.factor_bytes();
-            let factors = factors.cloned().unwrap_or_else(|| device.storage("factors", bytes));
-            Self::allocate(device, pipelines, job, brackets, plan, (needs, tables), factors)
+            let own = || on.spare.storage(on.device, "factors", bytes);
+            let factors = factors.cloned().unwrap_or_else(own);
+            Self::allocate(on, job, brackets, plan, (needs, tables), factors)
         })
     }
 
     fn allocate(
-        device: &'a Device,
-        pipelines: &'a Pipelines,
+        on: On<'a>,
         job: &Job,
         brackets: &[Bracket],
         plan: Plan,
         (needs, tables): (Needs, Tables),
         factors: Buffer,
     ) -> Self {
+        let On { device, pipelines, spare } = on;
         let limits = device.raw.limits();
         let whole = TileWork { first: 0, count: plan.stride, is_simulated: false, net: true };
         let workgroups = limits.max_compute_workgroups_per_dimension;
         let most = plan::dispatches(&plan, &needs, &tables, &whole, workgroups, &mut 0);
         // Later tiles may fold at other slices.
         let slots = Slots::new(device, most.len() as u64 + plan.stride / plan::FOLD_PATHS + 1);
-        let kept = device.storage("quantities", plan.stride * needs.quantity_bytes());
-        let pnl = device.storage("pnl", plan.stride * needs.pnl_bytes());
-        let losses = device.storage("losses", plan.stride * needs.loss_bytes());
-        let tails = device.storage("tails", needs.tail_bytes());
-        let totals = device.storage("totals", needs.tail_bytes());
+        let storage = |label, bytes| spare.storage(device, label, bytes);
+        let kept = storage("quantities", plan.stride * needs.quantity_bytes());
+        let pnl = storage("pnl", plan.stride * needs.pnl_bytes());
+        let losses = storage("losses", plan.stride * needs.loss_bytes());
+        let tails = storage("tails", needs.tail_bytes());
+        let totals = storage("totals", needs.tail_bytes());
+        device.clear(&[&tails, &totals]);
         let group = |stage: Stage, buffers: &[&Buffer]| {
             let buffers: Vec<_> = buffers.iter().map(|buffer| buffer.as_entire_binding()).collect();
             submit::bind(device, pipelines, stage, &slots, &buffers)

@@ -3,11 +3,13 @@
 use wgpu::naga;
 
 use super::layout;
+use super::plan::Groups;
 use super::shaders::{Dialect, Stage};
 
+const GROUPS: Groups = Groups { simulate_paths: 4, net: 256, net_quads: 8, rank: 64, others: 64 };
+
 fn parsed(stage: Stage, assets: u32, dialect: Dialect) -> naga::Module {
-    let workgroup = if stage == Stage::Simulate { assets.div_ceil(4) } else { 64 };
-    let source = stage.source(assets, workgroup, dialect);
+    let source = stage.source(assets, &GROUPS, dialect);
     naga::front::wgsl::parse_str(&source)
         .unwrap_or_else(|error| panic!("{}: {}", stage.name(), error.emit_to_string(&source)))
 }
@@ -40,7 +42,7 @@ fn every_stage_is_valid() {
 #[test]
 fn an_invalid_shader_is_seen() {
     let source =
-        Stage::Net.source(3, 1, Dialect::PLAIN).replace("let loss = loss_of(", "let loss = losses_of(");
+        Stage::Net.source(3, &GROUPS, Dialect::PLAIN).replace("let loss = loss_of(", "let loss = losses_of(");
     assert!(naga::front::wgsl::parse_str(&source).is_err());
 }
 

@@ -1,5 +1,7 @@
 //! Shader sources, and how parts make a stage.
 
+use super::plan::Groups;
+
 /// Ways to write the same operations for different adapters. The bits are the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dialect {
@@ -85,9 +87,9 @@ impl Stage {
         }
     }
 
-    /// The whole source for a number of assets and invocations of a workgroup. Declarations of WGSL may
-    /// stand in any order.
-    pub fn source(self, assets: u32, workgroup: u32, dialect: Dialect) -> String {
+    /// The whole source for a number of assets and sizes of workgroups. Declarations of WGSL may stand in
+    /// any order.
+    pub fn source(self, assets: u32, groups: &Groups, dialect: Dialect) -> String {
         let product = dialect.product();
         let guard = dialect.guard();
         let parts: &[&str] = match self {
@@ -106,8 +108,13 @@ impl Stage {
             Self::Fold => &[include_str!("../../../shaders/fold.wgsl"), LAYOUT, TAIL],
             Self::AddLegs => &[include_str!("../../../shaders/add_legs.wgsl"), LAYOUT, guard],
         };
-        let constants = format!("const MAX_ASSETS: u32 = {assets}u;\nconst WORKGROUP: u32 = {workgroup}u;\n");
-        format!("{}\n{constants}", parts.join("\n"))
+        let constants = [
+            ("MAX_ASSETS", assets),
+            ("WORKGROUP", groups.invocations(self, assets)),
+            ("NET_QUADS", groups.net_quads),
+        ];
+        let constant = |(name, value): (&str, u32)| format!("const {name}: u32 = {value}u;\n");
+        format!("{}\n{}", parts.join("\n"), constants.map(constant).concat())
     }
 }
 
@@ -117,7 +124,9 @@ pub fn shaders_blake3() -> String {
     for stage in Stage::ALL {
         for fused_guards in [false, true] {
             for wide_products in [false, true] {
-                hasher.update(stage.source(1, 1, Dialect { wide_products, fused_guards }).as_bytes());
+                hasher.update(
+                    stage.source(1, &Groups::SMALLEST, Dialect { wide_products, fused_guards }).as_bytes(),
+                );
             }
         }
     }

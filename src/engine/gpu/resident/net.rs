@@ -6,7 +6,7 @@ use std::sync::Arc;
 use wgpu::{BindGroup, BindingResource, Buffer, BufferBinding, BufferSize};
 
 use super::super::layout::{self, Holder, Holding, Params};
-use super::super::plan::{self, Dispatch, FOLD_PATHS, LEG_PATHS, MOST_ITERATIONS, Needs, TAIL_WORDS};
+use super::super::plan::{self, Dispatch, FOLD_PATHS, MOST_ITERATIONS, Needs, QUAD, TAIL_WORDS};
 use super::super::session;
 use super::super::shaders::Stage;
 use super::super::submit::{self, Slots};
@@ -84,7 +84,7 @@ impl Kept {
         profits: &Buffer,
         slots: &Slots,
     ) -> Result<Vec<(Dispatch, BindGroup)>, EngineFault> {
-        let groups = (count / LEG_PATHS).div_ceil(self.gpu.workgroup().into()) as u32;
+        let groups = (count / QUAD).div_ceil(self.gpu.workgroup().into()) as u32;
         let window = BindingResource::Buffer(BufferBinding {
             buffer: profits,
             offset: 4 * tile.first,
@@ -152,13 +152,12 @@ impl Kept {
         let workgroups = self.gpu.device().raw.limits().max_compute_workgroups_per_dimension;
         let grid = plan::fold_grid(&needs, self.gpu.workgroup(), workgroups);
         let fold = Dispatch { stage: Stage::Fold, grid, horizon: 0, params: base };
+        let groups = &self.pipelines.build.groups;
         let slice = |start: u64| {
             let end = (start + FOLD_PATHS).min(self.paths);
+            let grid = plan::net_grid(1, 1, groups, end - start);
             let params = Params { slice_start: start as u32, slice_end: end as u32, ..base };
-            [
-                Dispatch { stage: Stage::Net, grid: plan::net_grid(1, 1, end - start), horizon: 0, params },
-                fold,
-            ]
+            [Dispatch { stage: Stage::Net, grid, horizon: 0, params }, fold]
         };
         (0..self.paths).step_by(FOLD_PATHS as usize).flat_map(slice).collect()
     }
