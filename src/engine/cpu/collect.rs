@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use super::excesses::{Excesses, Log};
 use super::lines::Aligned;
 use super::net::Holdings;
@@ -53,7 +55,7 @@ impl<S: Float> Task<S> {
     /// Tasks with about the same work for all accounts.
     pub fn share_out(job: &Job, holdings: &[Holdings<'_, S>], threads: usize) -> Vec<Self> {
         let ranges = account_ranges(holdings, job.accounts(), threads * TASKS_PER_THREAD);
-        ranges.into_iter().map(|accounts| Self::new(job, holdings, accounts)).collect()
+        ranges.into_par_iter().map(|accounts| Self::new(job, holdings, accounts)).collect()
     }
 
     fn new(job: &Job, holdings: &[Holdings<'_, S>], accounts: Range<usize>) -> Self {

@@ -12,6 +12,8 @@ use crate::numeric::{Float, Real};
 pub const TOGETHER: usize = 4;
 /// An account of fewer holdings has too little to share.
 const LEAST_HOLDINGS: u32 = 32;
+/// How many holdings ahead a row is looked for in the other accounts of a group.
+const SOON: usize = 16;
 /// Holdings that cost as much, each account by itself, as a row does for all accounts together.
 const ROW_WEIGHT: usize = 2;
 
@@ -42,12 +44,11 @@ impl<S: Float> Order<S> {
         let held = |account: &usize| holdings.of(*account).0.len();
         let mut large: Vec<usize> = accounts.clone().filter(|a| held(a) >= LEAST_HOLDINGS as usize).collect();
         large.sort_by_key(|account| Reverse(held(account)));
-        let mut room = vec![0; holdings.rows().len()];
         let mut order = Self { groups: Vec::new(), accounts: Vec::with_capacity(accounts.len()) };
         let mut is_grouped = vec![false; accounts.len()];
         for together in large.as_chunks::<TOGETHER>().0 {
-            let group = Group::new(holdings, together, &mut room);
-            if group.rows.len() * ROW_WEIGHT <= together.iter().map(held).sum() {
+            let most_rows = together.iter().map(held).sum::<usize>() / ROW_WEIGHT;
+            if let Some(group) = Group::new(holdings, together, most_rows) {
                 order.groups.push(group);
                 order.accounts.extend(together.map(|account| account as u32));
                 together.iter().for_each(|account| is_grouped[account - accounts.start] = true);
@@ -106,21 +107,21 @@ impl<S: Float> Order<S> {
 }
 
 impl<S: Float> Group<S> {
-    /// `left` is room for a number for each row, all zero before and after.
-    fn new(holdings: &Holdings<'_, S>, accounts: &[usize; TOGETHER], left: &mut [u32]) -> Self {
-        let first = holdings.rows().start;
-        let place = |row: u32| row as usize - first;
+    /// None where the accounts hold more rows than that.
+    fn new(holdings: &Holdings<'_, S>, accounts: &[usize; TOGETHER], most_rows: usize) -> Option<Self> {
         let mut ahead = accounts.map(|account| holdings.of(account));
-        ahead.iter().flat_map(|(rows, _)| *rows).for_each(|row| left[place(*row)] += 1);
         let mut group = Self { rows: Vec::new(), quantities: Vec::new() };
         loop {
-            let next = ahead.map(|(rows, _)| rows.first().copied());
-            // A row that comes later in one of them, too, had better wait for it. Where all wait for one
-            // another, the first goes on.
-            let all_there = |row: &u32| next.iter().filter(|next| **next == Some(*row)).count();
-            let is_ready = |row: &u32| all_there(row) == left[place(*row)] as usize;
-            let mut heads = next.iter().flatten().copied();
-            let Some(row) = heads.clone().find(is_ready).or_else(|| heads.next()) else { return group };
+            // A row that comes soon in another account had better wait for it.
+            let soonest = |row: &u32| {
+                let soon = |(rows, _): &(&[u32], &[S])| rows.iter().take(SOON).position(|other| other == row);
+                ahead.iter().filter_map(soon).filter(|distance| *distance > 0).min().unwrap_or(SOON)
+            };
+            let next = ahead.iter().filter_map(|(rows, _)| rows.first().copied());
+            let Some(row) = next.max_by_key(soonest) else { return Some(group) };
+            if group.rows.len() == most_rows {
+                return None;
+            }
             let mut quantities = [S::default(); TOGETHER];
             for (ahead, quantity) in ahead.iter_mut().zip(&mut quantities) {
                 if let ([next, rows @ ..], [held, others @ ..]) = *ahead
@@ -128,7 +129,6 @@ impl<S: Float> Group<S> {
                 {
                     *quantity = *held;
                     *ahead = (rows, others);
-                    left[place(row)] -= 1;
                 }
             }
             group.rows.push(row);
@@ -291,6 +291,11 @@ mod tests {
             for row in (0..100).filter(|row| row % 10 != account) {
                 netting.row.push(row);
                 netting.quantity.push(f64::from(row) - 40.0);
+                // As the coins that an inverse future has made come after it, the spot of each row.
+                if (row + account) % 7 == 0 {
+                    netting.row.push(0);
+                    netting.quantity.push(0.5);
+                }
             }
             netting.starts.push(netting.row.len() as u32);
         }
