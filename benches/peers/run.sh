@@ -1,7 +1,9 @@
 #!/bin/sh
 # Runs the engine and its peers one after the other on the same workloads, checks that they agree,
 # and prints a table; --json prints the figures instead. Options: --repeat N (5), --device cuda
-# (PyTorch and CuPy on a card, beside the engine's GPUs), --no-install, --workload w1|w2 (both).
+# (PyTorch and CuPy on a card, beside the engine's GPUs), --no-install, --workload w1|w2|night (w1 and w2;
+# the night on a card alone). Where Python has the libraries already, and nothing is to be built:
+#     python3 benches/peers/compare.py --shortfall PATH --python python3 --device cuda
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -21,7 +23,8 @@ if [ "$install" = 1 ]; then
     "$build/venv/bin/pip" install --quiet --requirement "$here/requirements.txt" >&2
     [ -d "$build/venv-numba" ] || python3 -m venv "$build/venv-numba"
     "$build/venv-numba/bin/pip" install --quiet --requirement "$here/requirements-numba.txt" >&2
-    [ "$device" = cpu ] || "$build/venv/bin/pip" install --quiet cupy-cuda12x >&2
+    # For CUDA 13, as PyTorch's wheels are, so that one driver serves both; with the libraries that CuPy needs.
+    [ "$device" = cpu ] || "$build/venv/bin/pip" install --quiet "cupy-cuda13x[ctk]" >&2
     [ -e /usr/include/ql/quantlib.hpp ] || [ "$device" = cuda ] ||
         echo "without QuantLib: its headers are missing (Debian: apt-get install libquantlib0-dev)" >&2
     cargo build --release --locked --quiet --manifest-path "$root/Cargo.toml"

@@ -1,4 +1,4 @@
-"""PyTorch in f32, compiled by `torch.compile`; on the CPU one thread a core over tiles, on CUDA large tiles."""
+"""PyTorch in f32 on the CPU, compiled by `torch.compile`, one thread a core over tiles. On a card: torch_card_peer.py."""
 
 import math
 from concurrent.futures import ThreadPoolExecutor
@@ -8,15 +8,14 @@ import torch
 
 import common
 
-CPU_TILE = 16384
-CUDA_TILE = 1 << 18
+TILE = 16384
 
 
 class Terms:
     """The workload's numbers as tensors."""
 
-    def __init__(self, work, device):
-        f = lambda array: torch.tensor(np.asarray(array), dtype=torch.float32, device=device)
+    def __init__(self, work):
+        f = lambda array: torch.tensor(np.asarray(array), dtype=torch.float32)
         self.steps, self.assets = work.steps, work.assets
         self.drift, self.mixing = f(work.drift * work.steps), f(work.mixing)
         self.spot, self.linear = f(work.spot), f(work.linear * work.spot)
@@ -29,7 +28,7 @@ class Terms:
         self.forward = f(work.quantity * work.sign * work.spot[work.asset])
         self.strike = f(work.quantity * work.sign * work.strike)
         self.base = f(work.quantity * work.base)
-        self.jumps = torch.tensor(work.jumps * work.steps, device=device)
+        self.jumps = torch.tensor(work.jumps * work.steps)
         self.jump_mean, self.jump_sd = work.jump_mean, work.jump_sd
 
 
@@ -61,42 +60,37 @@ returns_compiled = torch.compile(log_returns, dynamic=False)
 losses_compiled = torch.compile(losses, dynamic=False)
 
 
-def tile(terms, generator, paths, device):
-    normals = torch.randn((terms.steps, terms.assets, paths), generator=generator, device=device)
+def tile(terms, generator, paths):
+    normals = torch.randn((terms.steps, terms.assets, paths), generator=generator)
     x = returns_compiled(normals, terms.mixing, terms.drift)
     # All jumps of an asset at once: a Poisson number over all paths, each on a path of its own choice.
     counts = torch.poisson(terms.jumps * paths, generator=generator).long().tolist()
     for asset, count in enumerate(counts):
-        where = torch.randint(0, paths, (count,), generator=generator, device=device)
-        size = torch.randn(count, generator=generator, device=device)
+        where = torch.randint(0, paths, (count,), generator=generator)
+        size = torch.randn(count, generator=generator)
         x[asset].index_add_(0, where, terms.jump_mean[asset] + terms.jump_sd[asset] * size)
     return losses_compiled(x, terms.linear, terms.bounds, terms.inverse_sd, terms.half_sd, terms.sd,
                            terms.moneyness, terms.sign, terms.forward, terms.strike, terms.base)
 
 
-def w1(terms, work, paths, device, threads):
-    size = CPU_TILE if device == "cpu" else CUDA_TILE
-    tiles = -(-paths // size)
-    all_losses = torch.empty(tiles * size, device=device)
+def w1(terms, work, paths, threads):
+    tiles = -(-paths // TILE)
+    all_losses = torch.empty(tiles * TILE)
 
     def run(index):
-        generator = torch.Generator(device).manual_seed(index)
-        all_losses[index * size : (index + 1) * size] = tile(terms, generator, size, device)
+        generator = torch.Generator().manual_seed(index)
+        all_losses[index * TILE : (index + 1) * TILE] = tile(terms, generator, TILE)
 
-    if device == "cpu":
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(run, range(tiles)))
-    else:
-        for index in range(tiles):
-            run(index)
-    return common.shortfall(all_losses[:paths].cpu().numpy(), work.tail)
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(run, range(tiles)))
+    return common.shortfall(all_losses[:paths].numpy(), work.tail)
 
 
-def w2(work, device, threads):
+def w2(work, threads):
     holdings = torch.sparse_csr_tensor(
         torch.tensor(work.starts), torch.tensor(work.row, dtype=torch.int64), torch.tensor(work.quantity),
-        size=(work.accounts, len(work.pnl)), device=device)
-    pnl = torch.tensor(work.pnl, device=device)
+        size=(work.accounts, len(work.pnl)))
+    pnl = torch.tensor(work.pnl)
     group, count = (64, round(work.paths * work.tail))
     parts = []
     for first in range(0, work.accounts, group):
@@ -112,11 +106,8 @@ def w2(work, device, threads):
         return torch.topk(losses, count, dim=1, sorted=False).values.double().mean(1)
 
     def all_accounts():
-        if device == "cpu":
-            with ThreadPoolExecutor(threads) as pool:
-                found = torch.cat(list(pool.map(run, parts)))
-        else:
-            found = torch.cat([run(part) for part in parts]).cpu()
+        with ThreadPoolExecutor(threads) as pool:
+            found = torch.cat(list(pool.map(run, parts)))
         return torch.stack([found, torch.zeros_like(found)], dim=1).numpy()
 
     return all_accounts
@@ -126,14 +117,14 @@ if __name__ == "__main__":
     asked = common.arguments()
     # Threads over tiles, not inside an operation.
     torch.set_num_threads(1)
-    name = f"PyTorch f32, {asked.device}"
+    name = "PyTorch f32, cpu"
     if asked.workload == "w1":
         work = common.W1(asked.data)
-        terms = Terms(work, asked.device)
+        terms = Terms(work)
         paths = asked.paths or work.paths
         with torch.no_grad():
-            common.measure(name, lambda: w1(terms, work, paths, asked.device, asked.threads), asked.repeat, paths)
+            common.measure(name, lambda: w1(terms, work, paths, asked.threads), asked.repeat, paths)
     else:
         work = common.W2(asked.data)
         with torch.no_grad():
-            common.measure(name, w2(work, asked.device, asked.threads), asked.repeat, work.paths)
+            common.measure(name, w2(work, asked.threads), asked.repeat, work.paths)

@@ -171,7 +171,13 @@ fn whole(engine: &mut dyn Engine, job: &Job, paths: u64) -> Result<Run, EngineFa
     Ok(Run { seconds, pilot_seconds, stages, cpu_seconds, estimates })
 }
 
-fn estimates(job: &Job, brackets: &[Bracket], tails: &[Tail], paths: u64) -> Vec<Option<TailEstimate>> {
+/// Every account at every level, `[account][level]`; none where the bracket missed.
+pub(super) fn estimates(
+    job: &Job,
+    brackets: &[Bracket],
+    tails: &[Tail],
+    paths: u64,
+) -> Vec<Option<TailEstimate>> {
     let confidence = |index: usize| job.levels[index % job.levels.len()].confidence;
     let pairs = tails.iter().zip(brackets).enumerate();
     pairs.map(|(index, (tail, bracket))| tail.estimate(bracket, confidence(index), paths).ok()).collect()
