@@ -4,7 +4,9 @@
 //! the size of a tile; in f64 it is the reference.
 
 mod clock;
+mod collect;
 mod decompose;
+mod excesses;
 mod kept;
 mod lines;
 mod net;
@@ -12,14 +14,17 @@ mod resident;
 mod revalue;
 mod simulate;
 mod tail_paths;
+mod together;
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 
 use self::clock::Clock;
+use self::collect::{CollectTile, Collecting, Room, Task, task_bytes};
+use self::excesses::Log;
 use self::lines::{Aligned, Lines};
-use self::net::{Excesses, Holdings};
+use self::net::Holdings;
 use self::revalue::Paired;
 use self::simulate::{Consecutive, Paths};
 use super::model::Model;
@@ -41,10 +46,8 @@ const TILE_BYTES: u64 = 8 << 20;
 const LEAST_BLOCKS: usize = 16;
 /// Losses of a group of accounts that are netted together from a cube: well inside a shared cache.
 const GROUP_BYTES: usize = 8 << 20;
-/// Tasks for each thread, so that uneven accounts even out.
-const TASKS_PER_THREAD: usize = 8;
-/// Holdings that cost as much as an account has to be looked at.
-const ACCOUNT_WEIGHT: usize = 8;
+/// Groups for each thread, so that uneven accounts even out.
+const GROUPS_PER_THREAD: usize = 8;
 
 /// The CPU engine.
 #[derive(Clone, Copy, Debug)]
@@ -155,7 +158,7 @@ impl CpuEngine {
         let accounts = holdings.accounts();
         // A block's rows stay in the cache while a group of accounts passes over them.
         let most = (GROUP_BYTES / (paths.max(1) * size_of::<R::Scalar>())).max(1);
-        let group = accounts.div_ceil(rayon::current_num_threads() * TASKS_PER_THREAD).clamp(1, most);
+        let group = accounts.div_ceil(rayon::current_num_threads() * GROUPS_PER_THREAD).clamp(1, most);
         let run = |(buffer, room): &mut (Vec<R::Scalar>, Vec<Aligned<R::Scalar>>), group_index: usize| {
             let accounts = group_index * group..((group_index + 1) * group).min(accounts);
             buffer.resize(accounts.len() * paths, R::Scalar::default());
@@ -201,8 +204,7 @@ impl CpuEngine {
         let model = Model::<R::Scalar>::new(job);
         let holdings: Vec<_> = job.netting.iter().map(Holdings::<R::Scalar>::new).collect();
         let levels = job.levels.len();
-        let tasks = account_tasks(&holdings, job.accounts(), rayon::current_num_threads() * TASKS_PER_THREAD);
-        let mut excesses: Vec<_> = tasks.iter().map(|task| Excesses::new(task.len() * levels)).collect();
+        let mut tasks = Task::share_out(job, &holdings, rayon::current_num_threads());
         let factor_len = model.observations.len() * model.assets * FACTORS * BLOCK;
         let row_len = (model.rows.len() * BLOCK).max(1);
         let mut tile = Lines::<R::Scalar>::new(self.tile_blocks * row_len);
@@ -223,22 +225,20 @@ impl CpuEngine {
             );
             let work =
                 Collecting { job, holdings: &holdings, brackets, tile, row_len, count: count as usize };
-            split_tails(tails, &tasks, levels).into_par_iter().zip(&mut excesses).for_each_init(
-                Vec::new,
-                |room, ((accounts, tails), excesses)| {
-                    let collecting = CollectTile::<R> { work: &work, accounts, tails, excesses, room };
+            split_tails(tails, &tasks, levels).into_par_iter().zip(&mut tasks).for_each_init(
+                Room::new,
+                |room, (tails, task)| {
+                    let collecting = CollectTile::<R> { work: &work, task, tails, room };
                     clock.net(|| self.instructions.dispatch(collecting));
                 },
             );
             first += count;
             progress(first - paths.start);
         }
-        split_tails(tails, &tasks, levels).into_par_iter().zip(&mut excesses).for_each(
-            |((accounts, tails), excesses)| {
-                let brackets = &brackets[accounts.start * levels..accounts.end * levels];
-                clock.net(|| excesses.sort_into(tails, brackets));
-            },
-        );
+        split_tails(tails, &tasks, levels).into_par_iter().zip(&mut tasks).for_each(|(tails, task)| {
+            let brackets = &brackets[task.tails(levels)];
+            clock.net(|| task.finish(tails, brackets));
+        });
         clock.read()
     }
 }
@@ -285,20 +285,22 @@ impl Engine for CpuEngine {
     }
 
     fn working_bytes(&mut self, shape: &Shape, allowed: u64) -> u64 {
-        let scalar = match self.precision {
-            Precision::F32 => 4,
-            Precision::F64 => 8,
+        let threads = rayon::current_num_threads() as u64;
+        let (tails, entries) = (shape.accounts * shape.levels, shape.entries());
+        let ordered = shape.accounts * shape.horizons;
+        let (scalar, tasks) = match self.precision {
+            Precision::F32 => (4, task_bytes::<f32>(ordered, tails, entries)),
+            Precision::F64 => (8, task_bytes::<f64>(ordered, tails, entries)),
         };
         let block = shape.block_cells() * scalar;
         let row_block = (shape.rows * BLOCK as u64 * scalar).max(1);
-        let fixed = shape.entries() * scalar
-            + Excesses::bytes(shape.accounts * shape.levels)
-            + rayon::current_num_threads() as u64 * (block + row_block);
+        let fixed = entries * scalar + tasks + threads * (block + row_block + Log::BYTES);
         let least = (2 * rayon::current_num_threads()).max(LEAST_BLOCKS) as u64;
         let cached = (TILE_BYTES / row_block).max(least).min(self.tile_blocks as u64);
-        let blocks = (allowed.saturating_sub(fixed) / row_block).clamp(1, cached);
+        let tile_block = row_block + Log::block_bytes(tails);
+        let blocks = (allowed.saturating_sub(fixed) / tile_block).clamp(1, cached);
         self.tile_blocks = blocks as usize;
-        fixed + blocks * row_block
+        fixed + blocks * tile_block
     }
 
     fn cube(&mut self, job: &Job, paths: Range<u64>) -> Result<Cube<f32>, EngineFault> {
@@ -368,23 +370,6 @@ impl<R: Real> pulp::WithSimd for NetBlock<'_, R> {
     }
 }
 
-struct CollectTile<'a, R: Real> {
-    work: &'a Collecting<'a, R::Scalar>,
-    accounts: Range<usize>,
-    tails: &'a mut [Tail],
-    excesses: &'a mut Excesses,
-    /// Room for profits.
-    room: &'a mut Vec<Aligned<R::Scalar>>,
-}
-
-impl<R: Real> pulp::WithSimd for CollectTile<'_, R> {
-    type Output = ();
-    #[inline(always)]
-    fn with_simd<S: pulp::Simd>(self, _: S) {
-        collect(self);
-    }
-}
-
 /// Name of an instruction set: pulp's own shows every flag of it.
 fn instruction_set(instructions: pulp::Arch) -> String {
     let shown = format!("{instructions:?}");
@@ -396,78 +381,16 @@ fn instruction_set(instructions: pulp::Arch) -> String {
     }
 }
 
-/// What netting a tile reads.
-struct Collecting<'a, S> {
-    job: &'a Job,
-    holdings: &'a [Holdings<'a, S>],
-    brackets: &'a [Bracket],
-    tile: &'a [S],
-    row_len: usize,
-    count: usize,
-}
-
-/// Nets a tile for some accounts; `tails` is `[account][level]` of just these. Accounts inside,
-/// blocks outside, horizons outermost: the rows of one horizon on one block of paths stay in the
-/// second cache while all accounts pass over them.
-#[inline(always)]
-fn collect<R: Real>(tile: CollectTile<'_, R>) {
-    let CollectTile { work, accounts, tails, excesses, room } = tile;
-    let levels = work.job.levels.len();
-    let brackets = &work.brackets[accounts.start * levels..accounts.end * levels];
-    let mut losses = Aligned::default();
-    for (horizon, holdings) in work.holdings.iter().enumerate() {
-        for (block, pnl) in work.tile.chunks(work.row_len).enumerate() {
-            holdings.fetch(pnl, room);
-            let valid = (work.count - block * BLOCK).min(BLOCK);
-            for (index, account) in accounts.clone().enumerate() {
-                net::losses::<R>(holdings, account, room, &mut losses.0);
-                for (level, tail_level) in work.job.levels.iter().enumerate() {
-                    if tail_level.horizon == horizon {
-                        let index = index * levels + level;
-                        excesses.keep(&losses.0, valid, index, &brackets[index], &mut tails[index]);
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Ranges of accounts with about the same work.
-fn account_tasks<S: Float>(holdings: &[Holdings<'_, S>], accounts: usize, tasks: usize) -> Vec<Range<usize>> {
-    let weight = |account: usize| holdings.first().map_or(0, |h| h.start(account)) + ACCOUNT_WEIGHT * account;
-    let total = weight(accounts);
-    let mut ranges = Vec::with_capacity(tasks);
-    let mut start = 0;
-    for task in 1..=tasks {
-        let target = total * task / tasks;
-        let end =
-            if task == tasks { accounts } else { partition_point(start, accounts, |a| weight(a) < target) };
-        if end > start {
-            ranges.push(start..end);
-        }
-        start = end;
-    }
-    ranges
-}
-
-/// First value in `low..high` for which `before` does not hold, or `high`.
-fn partition_point(mut low: usize, mut high: usize, before: impl Fn(usize) -> bool) -> usize {
-    while low < high {
-        let middle = low + (high - low) / 2;
-        if before(middle) { low = middle + 1 } else { high = middle }
-    }
-    low
-}
-
-fn split_tails<'a>(
+/// The tails of each task.
+fn split_tails<'a, S: Float>(
     mut tails: &'a mut [Tail],
-    tasks: &[Range<usize>],
+    tasks: &[Task<S>],
     levels: usize,
-) -> Vec<(Range<usize>, &'a mut [Tail])> {
+) -> Vec<&'a mut [Tail]> {
     let mut parts = Vec::with_capacity(tasks.len());
-    for accounts in tasks {
-        let (part, rest) = tails.split_at_mut(accounts.len() * levels);
-        parts.push((accounts.clone(), part));
+    for task in tasks {
+        let (part, rest) = tails.split_at_mut(task.tails(levels).len());
+        parts.push(part);
         tails = rest;
     }
     parts
