@@ -12,7 +12,7 @@
 @group(0) @binding(2) var<storage, read> pairs: array<vec4<u32>>;
 /// `[block][row][BLOCK]`
 @group(0) @binding(3) var<storage, read> pnl: array<vec4<f32>>;
-/// Levels by horizon: a dispatch takes `level_start..level_end`.
+/// Levels by horizon, one at least: a dispatch takes `level_start..level_end`.
 @group(0) @binding(4) var<storage, read> levels: array<u32>;
 /// `[account][level]`
 @group(0) @binding(5) var<storage, read> brackets: array<BracketTerms>;

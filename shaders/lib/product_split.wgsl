@@ -1,4 +1,6 @@
-/// High and low word of a product, from products of 16-bit halves, which every adapter has.
+// Products for philox.wgsl on any adapter; the other file of this name has them for adapters with 64-bit integers.
+
+/// High and low word of a product, from products of 16-bit halves.
 fn product(a: u32, b: u32) -> vec2<u32> {
     let al = a & 0xFFFFu;
     let ah = a >> 16u;

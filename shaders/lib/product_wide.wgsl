@@ -1,3 +1,5 @@
+// Products for philox.wgsl on adapters with 64-bit integers.
+
 /// High and low word of a product, from one of 64 bits.
 fn product(a: u32, b: u32) -> vec2<u32> {
     let p = u64(a) * u64(b);

@@ -1,5 +1,6 @@
 //! The pilot: the first paths of a run, simulated on the CPU in f32 whatever the engine. They say
-//! where each account's VaR must lie and what hurts it, so every engine works from the same plan.
+//! where each account's VaR must lie and what hurts it, so every engine works from the same plan. An
+//! engine with the same bits may rank the losses of all accounts where it is quicker at it.
 
 use super::cpu::CpuEngine;
 use super::{BLOCK, Cube, Engine, FACTORS, Job, TailLevel};

@@ -14,7 +14,7 @@ use crate::engine::EngineFault;
 const WAIT_HARDWARE: Duration = Duration::from_secs(60);
 const WAIT_SOFTWARE: Duration = Duration::from_secs(600);
 /// Bytes that are read back at a time.
-const MOST_READ: usize = 32 << 20;
+pub const MOST_READ: usize = 32 << 20;
 /// The smallest buffer: WGSL binds no empty array.
 const LEAST_BYTES: u64 = 64;
 

@@ -285,11 +285,13 @@ impl Engine for GpuEngine {
         if is_quicker { self.rank(job, paths, ranks).ok()? } else { None }
     }
 
-    /// The tails that are added, and once more as bytes in a buffer to read and out of it; the holdings
-    /// as they are uploaded.
+    /// The tails that are added, and the memory through which they are read; the book as it is uploaded,
+    /// with at most one holding more for each account.
     fn working_bytes(&mut self, shape: &Shape, _: u64) -> u64 {
-        let read = 4 * shape.accounts * shape.levels * plan::TAIL_WORDS as u64;
-        shape.tails_bytes() + 2 * read + 2 * shape.entries() * size_of::<layout::Holding>() as u64
+        let holders = shape.accounts * shape.horizons;
+        let holdings = (shape.entries() + holders) * size_of::<layout::Holding>() as u64;
+        let book = holdings + holders * size_of::<layout::Holder>() as u64;
+        shape.tails_bytes() + device::MOST_READ as u64 + 2 * book
     }
 
     fn stage_times(&self) -> Option<StageTimes> {
