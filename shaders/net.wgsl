@@ -1,4 +1,4 @@
-// Stages 3 and 4: accounts' losses and their tails. The twin of src/engine/cpu/net.rs.
+// Stages 3 and 4: accounts' losses and their tails. The twin of src/engine/cpu/net.rs and collect.rs.
 //
 // A workgroup takes many accounts over the same few paths, whose profits it reads again and again: they
 // stay in the cache beside its cores, which a block's thousand rows fill, where the accounts of many
