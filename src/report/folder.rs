@@ -9,10 +9,10 @@ use super::document::Document;
 use super::{attribution, csv, parquet};
 use crate::shard::FileHash;
 
-/// Files of a folder, in the order in which they are written; those of `OPTIONAL` where there is
-/// an attribution.
+/// Files of a folder; those of `OPTIONAL` where there is an attribution.
 pub const FILES: [&str; 6] =
-    ["results.csv", "results.parquet", "attribution.csv", "worst_paths.csv", "summary.json", "manifest.json"];
+    ["results.csv", "results.parquet", "attribution.csv", "worst_paths.csv", "summary.json", MANIFEST];
+const MANIFEST: &str = "manifest.json";
 const OPTIONAL: [&str; 2] = ["attribution.csv", "worst_paths.csv"];
 
 /// A place for a result, checked before the run so that an hour's work is not refused at its end.
@@ -81,29 +81,31 @@ impl Folder {
         &self.place
     }
 
-    /// Writes all files and puts the folder in its place.
+    /// Writes all files side by side, the manifest with their hashes after them, and puts the folder in
+    /// its place.
     pub fn write(&self, document: &Document) -> Result<(), FolderFault> {
         fs::create_dir_all(&self.parent).map_err(io_at(&self.parent))?;
         let partial = Partial::new(self.sibling("partial"))?;
-        let mut manifest = document.manifest.clone();
         let attributed = attribution::is_in(document);
-        for name in FILES.into_iter().filter(|name| attributed || !OPTIONAL.contains(name)) {
-            let path = partial.0.join(name);
-            let written = write_file(&path, |file| match name {
-                "results.csv" => csv::write(document, file),
-                "results.parquet" => parquet::write(document, file).map_err(io::Error::other),
-                "attribution.csv" => attribution::write_components(document, file),
-                "worst_paths.csv" => attribution::write_worst_paths(document, file),
-                "summary.json" => file.write_all(document.to_json().as_bytes()),
-                _ => {
-                    serde_json::to_writer_pretty(&mut *file, &manifest)?;
-                    file.write_all(b"\n")
-                }
-            });
-            written.map_err(io_at(&path))?;
-            manifest.outputs.push(FileHash::of(&path, name.to_owned()).map_err(io_at(&path))?);
-        }
-        self.put(&partial.0)
+        let is_written = |name: &&str| *name != MANIFEST && (attributed || !OPTIONAL.contains(name));
+        let folder = partial.0.as_path();
+        let hashes: Result<Vec<FileHash>, FolderFault> = std::thread::scope(|scope| {
+            let start = |name| scope.spawn(move || write_result(document, folder, name));
+            let threads: Vec<_> = FILES.into_iter().filter(is_written).map(start).collect();
+            let end = |thread: std::thread::ScopedJoinHandle<'_, _>| {
+                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            threads.into_iter().map(end).collect()
+        });
+        let mut manifest = document.manifest.clone();
+        manifest.outputs.extend(hashes?);
+        let path = folder.join(MANIFEST);
+        let written = write_file(&path, |file| {
+            serde_json::to_writer_pretty(&mut *file, &manifest)?;
+            file.write_all(b"\n")
+        });
+        written.map_err(io_at(&path))?;
+        self.put(folder)
     }
 
     fn put(&self, partial: &Path) -> Result<(), FolderFault> {
@@ -141,6 +143,20 @@ impl Drop for Partial {
         // After the rename there is nothing left to remove.
         let _ = fs::remove_dir_all(&self.0);
     }
+}
+
+/// Writes one of the files that the manifest lists.
+fn write_result(document: &Document, folder: &Path, name: &str) -> Result<FileHash, FolderFault> {
+    let path = folder.join(name);
+    let written = write_file(&path, |file| match name {
+        "results.csv" => csv::write(document, file),
+        "results.parquet" => parquet::write(document, file).map_err(io::Error::other),
+        "attribution.csv" => attribution::write_components(document, file),
+        "worst_paths.csv" => attribution::write_worst_paths(document, file),
+        _ => file.write_all(document.to_json().as_bytes()),
+    });
+    written.map_err(io_at(&path))?;
+    FileHash::of(&path, name.to_owned()).map_err(io_at(&path))
 }
 
 fn write_file(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> io::Result<()> {
