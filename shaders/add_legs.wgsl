@@ -3,12 +3,10 @@
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> legs: array<Holding>;
-/// `[row][stride]`
+/// `[block][row][BLOCK]`
 @group(0) @binding(2) var<storage, read> pnl: array<vec4<f32>>;
 /// `[path]`
 @group(0) @binding(3) var<storage, read_write> profits: array<vec4<f32>>;
-
-override WORKGROUP: u32 = 64u;
 
 /// Here a slice is one of the legs, and all paths are taken.
 @compute @workgroup_size(WORKGROUP)
@@ -21,7 +19,7 @@ fn add_legs(@builtin(global_invocation_id) id: vec3<u32>) {
     var sum = profits[quad];
     for (var index = params.slice_start; index < params.slice_end; index++) {
         let leg = legs[index];
-        sum = guard4(sum + guard4(leg.quantity * pnl[leg.row * (params.stride / 4u) + quad]));
+        sum = add4(sum, mul4(vec4<f32>(leg.quantity), pnl[profit_place(leg.row, 4u * quad) / 4u]));
     }
     profits[quad] = sum;
 }

@@ -6,8 +6,6 @@
 /// The same places: each bin's count, sum and squares, then the overflows; low word before high word.
 @group(0) @binding(2) var<storage, read_write> totals: array<u32>;
 
-override WORKGROUP: u32 = 64u;
-
 @compute @workgroup_size(WORKGROUP)
 fn fold(
     @builtin(global_invocation_id) id: vec3<u32>,

@@ -8,8 +8,6 @@
 /// `[curve][QUANTITIES][stride]`
 @group(0) @binding(3) var<storage, read_write> kept: array<f32>;
 
-override WORKGROUP: u32 = 64u;
-
 @compute @workgroup_size(WORKGROUP)
 fn quantities(
     @builtin(global_invocation_id) id: vec3<u32>,

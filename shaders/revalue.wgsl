@@ -4,10 +4,8 @@
 @group(0) @binding(1) var<storage, read> rows: array<Row>;
 /// `[curve][QUANTITIES][stride]`
 @group(0) @binding(2) var<storage, read> quantities: array<f32>;
-/// `[row][stride]`
+/// `[block][row][BLOCK]`
 @group(0) @binding(3) var<storage, read_write> pnl: array<f32>;
-
-override WORKGROUP: u32 = 64u;
 
 /// Paths of an invocation, a workgroup apart: a row is read once for all of them.
 const ROW_PATHS: u32 = 4u;
@@ -28,7 +26,7 @@ fn revalue(
         let turn = (group.x * ROW_PATHS + k) * WORKGROUP + lane;
         if turn < params.paths {
             let path = in_order(turn, params.paths);
-            pnl[index * params.stride + path] = reported(row, path);
+            pnl[profit_place(index, path)] = reported(row, path);
         }
     }
 }

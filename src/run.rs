@@ -378,7 +378,7 @@ fn run_case(
     with.monitor.stage(Stage::Pilot, 0, 2);
     let pilot = Pilot::new(&job, scenario.simulation.paths);
     with.monitor.stage(Stage::Pilot, 1, 2);
-    let brackets = pilot.brackets(&job, 1.0);
+    let brackets = pilot.brackets_on(with.engine, &job);
     let work = Work { case: index, job: &job, brackets: &brackets };
     let results = estimate(scenario, &work, &pilot, with, &mut case)?;
     let estimates = known(&job, &results);

@@ -232,7 +232,8 @@ def kernels(source, *names, **constants):
 
 def w1(work, paths, own_generator):
     """All paths at once: their normals are 0.4 GB for a million."""
-    f = lambda array: cupy.asarray(array, dtype=cupy.float32)
+    # Row-major, as the kernels read them; a transposed array would be kept as it is.
+    f = lambda array: cupy.asarray(array, dtype=cupy.float32, order="C")
     thresholds = work.jump_thresholds()
     given, alone = kernels(PATHS_TO_LOSSES, "given", "alone", ASSETS=work.assets, STEPS=work.steps,
                           THRESHOLDS=thresholds.shape[1])

@@ -18,9 +18,8 @@ import common
 PIECE = 8192
 # Accounts with more positions than this are netted as a dense product: cheaper than reading so many rows.
 FEW = 48
-# Paths and thresholds of the way that stores no losses.
-PILOT = 16384
-THRESHOLDS = 24
+# Accounts of a group: fewer where the memory asks for it.
+MOST = 1024
 # Of the memory that is free, the part for losses that await their selection.
 SHARE = 0.25
 
@@ -120,9 +119,6 @@ class Tails:
     The losses of a group are stored, and its tails selected from them; `pnl` has any number of paths.
     """
 
-    # Accounts of a group: fewer where the memory asks for it.
-    most = 1024
-
     def __init__(self, book, way, device):
         # Losses are positive.
         self.starts, self.row, self.quantity = book.starts, book.row, -book.quantity.astype(np.float32)
@@ -133,9 +129,9 @@ class Tails:
         """Holdings of every group on the card; what a card's own program would find there."""
         accounts, rows = self.shape
         room = int(free_bytes(self.device) * SHARE / (4 * paths))
-        size = max(1, min(accounts, room, self.most))
+        size = max(1, min(accounts, room, MOST))
         bounds = list(range(0, accounts, size))
-        if self.way in ("gathered", "thresholds"):
+        if self.way == "gathered":
             few = int(np.searchsorted(np.diff(self.starts), FEW, side="right"))
             bounds = sorted({*bounds, few} - {accounts})
         self.groups = [self.group(first, last) for first, last in zip(bounds, bounds[1:] + [accounts])]
@@ -147,11 +143,10 @@ class Tails:
         of = slice(self.starts[first], self.starts[last])
         row, quantity = self.row[of], self.quantity[of]
         widest = int(np.diff(starts).max())
-        if self.way in ("gathered", "thresholds") and widest <= FEW:
+        if self.way == "gathered" and widest <= FEW:
             return Gathered(starts, row, quantity, widest, self.device)
-        if self.way.startswith("sparse"):
-            piece = PIECE if self.way == "sparse, in pieces" else None
-            return Sparse(starts, row, quantity, self.shape[1], piece, self.device)
+        if self.way == "sparse":
+            return Sparse(starts, row, quantity, self.shape[1], self.device)
         return Dense(starts, row, quantity, self.shape[1], self.device)
 
     def __call__(self, pnl):
@@ -168,62 +163,6 @@ class Tails:
         return torch.cat(found)
 
 
-class Thresholds(Tails):
-    """The same without storing losses: Rockafellar and Uryasev's minimum over thresholds from the first paths.
-
-    `q + E[(L - q)+] / tail` is least at the VaR, where it is the Expected Shortfall, and flat around it: a parabola
-    through its least value and the neighbours of that is right to some hundred-thousandths.
-    """
-
-    # Kernels of a piece are short: enough of them that starting them takes less time.
-    most = 2048
-
-    def prepare(self, paths):
-        return super().prepare(min(paths, max(PIECE, PILOT)))
-
-    def __call__(self, pnl):
-        paths = pnl.shape[1]
-        mass = paths * self.tail
-        found = []
-        for group in self.groups:
-            q = self.thresholds(group, pnl[:, :PILOT])
-            beyond = torch.zeros(q.shape, dtype=torch.float64, device=self.device)
-            for first in range(0, paths, PIECE):
-                of = pnl[:, first : first + PIECE]
-                losses = self.losses[: group.accounts, : of.shape[1]]
-                group.net(of, losses)
-                add_excess(losses, q, beyond)
-            found.append(lowest(q.double(), beyond / mass))
-        return torch.cat(found)
-
-    def thresholds(self, group, pnl):
-        """Evenly spaced between losses four standard deviations of a rank either side of the pilot's VaR."""
-        paths = pnl.shape[1]
-        losses = self.losses[: group.accounts, :paths]
-        group.net(pnl, losses)
-        rank = paths * self.tail
-        reach = 4.0 * math.sqrt(rank)
-        ranks = [max(1, math.floor(rank - reach)), min(paths, math.ceil(rank + reach))]
-        worst = torch.topk(losses, ranks[1], dim=1).values[:, [rank - 1 for rank in ranks]]
-        steps = torch.linspace(0.0, 1.0, THRESHOLDS, device=self.device)
-        return worst[:, 1:] + (worst[:, :1] - worst[:, 1:]) * steps
-
-
-@torch.compile(dynamic=True)
-def add_excess(losses, thresholds, beyond):
-    """Adds what exceeds each of an account's thresholds over some paths; losses are read once for all."""
-    beyond += torch.stack([torch.relu(losses - thresholds[:, k, None]).sum(1) for k in range(THRESHOLDS)], dim=1)
-
-
-def lowest(q, beyond):
-    """The least value of `q + beyond`, which is convex, on a grid of evenly spaced `q`, by a parabola."""
-    values = q + beyond
-    at = values.argmin(1, keepdim=True).clamp(1, THRESHOLDS - 2)
-    left, middle, right = (values.gather(1, at + step)[:, 0] for step in (-1, 0, 1))
-    curvature = left - 2.0 * middle + right
-    return middle - torch.where(curvature > 0.0, (right - left) ** 2 / (8.0 * curvature), 0.0)
-
-
 class Dense:
     """A product of dense matrices, without TF32."""
 
@@ -238,19 +177,16 @@ class Dense:
 
 
 class Sparse:
-    """A product with compressed sparse rows, of all paths at once or piece by piece."""
+    """A product with compressed sparse rows."""
 
-    def __init__(self, starts, row, quantity, rows, piece, device):
-        self.accounts, self.piece = len(starts) - 1, piece
+    def __init__(self, starts, row, quantity, rows, device):
+        self.accounts = len(starts) - 1
         self.holdings = torch.sparse_csr_tensor(
             torch.from_numpy(starts.astype(np.int32)), torch.from_numpy(row.astype(np.int32)),
             torch.from_numpy(quantity), size=(self.accounts, rows), device=device)
 
     def net(self, pnl, losses):
-        paths = pnl.shape[1]
-        for first in range(0, paths, self.piece or paths):
-            of = slice(first, min(first + (self.piece or paths), paths))
-            losses[:, of] = self.holdings @ pnl[:, of]
+        losses[:] = self.holdings @ pnl
 
 
 class Gathered:
@@ -311,14 +247,8 @@ def seconds_of(work):
 WAYS = {
     "dense": "dense",
     "gathered": "gathered, compiled",
-    "thresholds": "gathered, compiled, no losses stored",
-    "sparse, in pieces": "CSR in pieces",
     "sparse": "CSR",
 }
-
-
-def tails_of(book, way, device, paths):
-    return (Thresholds if way == "thresholds" else Tails)(book, way, device).prepare(paths)
 
 
 def free_bytes(device):
@@ -358,7 +288,7 @@ def main():
     def many(kind):
         def way(name):
             forget()
-            tails = tails_of(work, kind, device, work.paths)
+            tails = Tails(work, kind, device).prepare(work.paths)
             run = lambda: tails(pnl).cpu().numpy()
             found = run()
             common.measure(name, run, asked.repeat, work.paths, result=np.stack([found, 0.0 * found], axis=1), **usual)
@@ -367,7 +297,7 @@ def main():
     def all_night(kind):
         def way(name):
             forget()
-            of = lambda count: [tails_of(book, kind, device, count) for book in work.books]
+            of = lambda count: [Tails(book, kind, device).prepare(count) for book in work.books]
             both = lambda books, pnls: torch.stack([tails(pnl) for tails, pnl in zip(books, pnls)], dim=1).cpu().numpy()
             checked = both(of(work.books[0].paths), pnls)
             timed = of(paths)

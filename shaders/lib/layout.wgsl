@@ -1,5 +1,11 @@
 // What the host and the shaders share; its mirror is src/engine/gpu/layout.rs, and a test compares the two.
+// The host adds MAX_ASSETS, WORKGROUP (the invocations of a workgroup) and NET_QUADS (how many fours of paths a
+// workgroup nets).
 
+/// Paths of a block.
+const BLOCK: u32 = 64u;
+/// Paths that a pilot has, at most, where losses are ranked on the device.
+const RANKED_PATHS: u32 = 8192u;
 /// Stands for "none" where an index is optional.
 const NONE: u32 = 0xFFFFFFFFu;
 /// Factors of one asset at an observation: log return, log shift of the volatility level, change of the basis.
@@ -41,17 +47,22 @@ struct Params {
     curves: u32,
     rows: u32,
     accounts: u32,
+    /// Accounts of a workgroup.
+    accounts_together: u32,
     levels: u32,
-    horizon: u32,
+    /// Levels of this dispatch, in the order of their horizons.
+    level_start: u32,
+    level_end: u32,
     /// Paths of this dispatch when it does not take the whole tile.
     slice_start: u32,
     slice_end: u32,
     numeraire: u32,
     numeraire_inverse_spot: f32,
     flags: u32,
-    /// Always zero, which the compiler must not know.
+    /// Always 0, -0 and 1, which the compiler must not know.
     zero: u32,
-    padding: u32,
+    minus_zero: f32,
+    one: f32,
 }
 
 /// An observation: the step after its last, and where its tables start.
@@ -62,16 +73,15 @@ struct Observation {
     threshold_count: u32,
 }
 
-/// One asset's terms of a step.
+/// Four assets' terms of a step.
 struct StepTerms {
-    drift: f32,
-    sd: f32,
-    decay: f32,
-    level_on_spot: f32,
-    level_alone: f32,
-    reversion: f32,
-    basis_sd: f32,
-    padding: f32,
+    drift: vec4<f32>,
+    sd: vec4<f32>,
+    decay: vec4<f32>,
+    level_on_spot: vec4<f32>,
+    level_alone: vec4<f32>,
+    reversion: vec4<f32>,
+    basis_sd: vec4<f32>,
 }
 
 /// A source of jumps. Merton: mean and sd; Kou: mean of an upward and of a downward jump.
@@ -86,12 +96,12 @@ struct Source {
     padding_1: u32,
 }
 
-/// What the whole path knows of an asset.
+/// What the whole path knows of four assets.
 struct AssetTerms {
-    loading: f32,
-    common_shift: f32,
-    own_shift: f32,
-    mixing_group: u32,
+    loading: vec4<f32>,
+    common_shift: vec4<f32>,
+    own_shift: vec4<f32>,
+    mixing_group: vec4<u32>,
 }
 
 /// A curve point at an observation.
@@ -127,6 +137,15 @@ struct Row {
     variance_sigma_squared: f32,
 }
 
+/// An account and its holdings.
+struct Holder {
+    account: u32,
+    /// Index of its first two holdings.
+    first_pair: u32,
+    holdings: u32,
+    padding: u32,
+}
+
 /// So much of a row in an account.
 struct Holding {
     row: u32,
@@ -146,7 +165,20 @@ fn in_order(index: u32, count: u32) -> u32 {
     return select(index, count - 1u - index, (params.flags & REVERSED) != 0u);
 }
 
-/// What the guard of a product is made of.
+/// What the guards are made of.
 fn guard_zero() -> u32 {
     return params.zero;
+}
+
+fn guard_minus_zero() -> f32 {
+    return params.minus_zero;
+}
+
+fn guard_one() -> f32 {
+    return params.one;
+}
+
+/// Place of a row's profit on a path in the cube `[block][row][BLOCK]`, which is the CPU's.
+fn profit_place(row: u32, path: u32) -> u32 {
+    return (path / BLOCK * params.rows + row) * BLOCK + path % BLOCK;
 }

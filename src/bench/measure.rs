@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::contender::Contender;
@@ -30,7 +31,7 @@ pub struct Measurement {
     pub paths: u64,
     /// How often the whole was repeated.
     pub repetitions: u32,
-    /// Brackets from the first paths, on the CPU whatever the engine.
+    /// Brackets from the first paths.
     pub pilot_seconds: f64,
     /// Where the engine's time went; none on an adapter without timestamps.
     pub stages: Option<Stages>,
@@ -160,7 +161,7 @@ struct Run {
 fn whole(engine: &mut dyn Engine, job: &Job, paths: u64) -> Result<Run, EngineFault> {
     let cpu_before = process::cpu_seconds();
     let start = Instant::now();
-    let brackets = Pilot::new(job, paths).brackets(job, 1.0);
+    let brackets = Pilot::new(job, paths).brackets_on(engine, job);
     let pilot_seconds = start.elapsed().as_secs_f64();
     let before = engine.stage_times();
     let tails = engine.tails(job, &brackets, 0..paths, &mut |_| ())?;
@@ -179,7 +180,7 @@ pub(super) fn estimates(
     paths: u64,
 ) -> Vec<Option<TailEstimate>> {
     let confidence = |index: usize| job.levels[index % job.levels.len()].confidence;
-    let pairs = tails.iter().zip(brackets).enumerate();
+    let pairs = tails.par_iter().zip(brackets).enumerate();
     pairs.map(|(index, (tail, bracket))| tail.estimate(bracket, confidence(index), paths).ok()).collect()
 }
 

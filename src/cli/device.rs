@@ -7,7 +7,7 @@ use shortfall::engine::cpu::{CpuEngine, CpuKeeper};
 use shortfall::engine::gpu::{self, GpuEngine, GpuKeeper, Wanted};
 use shortfall::engine::resident::Keeper;
 use shortfall::engine::{Cube, DeviceReport, Engine, EngineFault, Job, Several, Shape, StageTimes};
-use shortfall::risk::{Bracket, Tail};
+use shortfall::risk::{Bracket, LevelRanks, RankedLosses, Tail};
 use shortfall::scenario::{Device, DeviceChoice, Precision};
 
 use super::exit::Failure;
@@ -132,6 +132,10 @@ impl Engine for Preferred {
         progress: &mut dyn FnMut(u64),
     ) -> Result<(), EngineFault> {
         self.or_on_cpu(&mut |engine| engine.add_tails(job, brackets, paths.clone(), tails, progress))
+    }
+
+    fn ranked(&mut self, job: &Job, paths: u64, ranks: &[LevelRanks]) -> Option<Vec<RankedLosses>> {
+        self.gpu.as_mut()?.ranked(job, paths, ranks)
     }
 
     /// Of whichever takes more, as the CPU may have to go on.

@@ -27,7 +27,7 @@ pub use stage_times::StageTimes;
 
 use std::ops::Range;
 
-use crate::risk::{Bracket, Tail};
+use crate::risk::{Bracket, LevelRanks, RankedLosses, Tail};
 use crate::units::Confidence;
 
 /// Paths that are simulated together: a tile is a whole number of blocks, and every range of paths
@@ -70,6 +70,14 @@ pub trait Engine: Send {
         let more = self.tails(job, brackets, paths, progress)?;
         tails.iter_mut().zip(&more).for_each(|(tail, more)| tail.merge(more));
         Ok(())
+    }
+
+    /// Every account's losses at the ranks of each level among the first `paths` paths: `[account][level]`,
+    /// for the pilot. `None` where the engine is no quicker at it than the pilot itself, or fails: whoever
+    /// needs the device next hears of it.
+    fn ranked(&mut self, job: &Job, paths: u64, ranks: &[LevelRanks]) -> Option<Vec<RankedLosses>> {
+        let _ = (job, paths, ranks);
+        None
     }
 
     /// Host memory that [`Engine::add_tails`] takes beside the job, its brackets and the tails, in

@@ -2,9 +2,9 @@
 //! where each account's VaR must lie and what hurts it, so every engine works from the same plan.
 
 use super::cpu::CpuEngine;
-use super::{BLOCK, Cube, FACTORS, Job, TailLevel};
+use super::{BLOCK, Cube, Engine, FACTORS, Job, TailLevel};
 use crate::margin::UnitTail;
-use crate::risk::{Bracket, Distribution, largest};
+use crate::risk::{Bracket, Distribution, LevelRanks, largest};
 use crate::scenario::Precision;
 use crate::units::Confidence;
 
@@ -45,6 +45,21 @@ impl Pilot {
 
     fn paths(&self, confidence: Confidence) -> usize {
         pilot_paths(confidence, self.run)
+    }
+
+    /// [`Pilot::brackets`] before any miss, the losses ranked by `engine` where it is quicker.
+    pub fn brackets_on(&self, engine: &mut dyn Engine, job: &Job) -> Vec<Bracket> {
+        let paths = self.run.min(KEPT_PATHS);
+        let ranks = |level: &TailLevel| {
+            let n = self.paths(level.confidence);
+            (n as u64 == paths).then(|| LevelRanks::new(level.confidence, n, 1.0))
+        };
+        let ranks: Option<Vec<LevelRanks>> = job.levels.iter().map(ranks).collect();
+        let Some(ranked) = ranks.and_then(|ranks| engine.ranked(job, paths, &ranks)) else {
+            return self.brackets(job, 1.0);
+        };
+        let scales = job.scale.iter().flat_map(|scale| job.levels.iter().map(move |_| *scale));
+        ranked.iter().zip(scales).map(|(ranked, scale)| Bracket::around(ranked, 1.0, scale)).collect()
     }
 
     /// Brackets of every account at every level, `[account][level]`. `widening` is 1, more after

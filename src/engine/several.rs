@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{BLOCK, Cube, DeviceReport, Engine, EngineFault, Job, Shape, StageTimes};
-use crate::risk::{Bracket, Tail};
+use crate::risk::{Bracket, LevelRanks, RankedLosses, Tail};
 
 /// Paths of an engine's first range, of which nothing is known.
 const FIRST_PATHS: u64 = 4096;
@@ -104,6 +104,11 @@ impl Engine for Several {
             }
         }
         Ok(whole)
+    }
+
+    fn ranked(&mut self, job: &Job, paths: u64, ranks: &[LevelRanks]) -> Option<Vec<RankedLosses>> {
+        let mut left = self.members.iter_mut().filter(|member| member.is_left());
+        left.find_map(|member| member.engine.ranked(job, paths, ranks))
     }
 
     fn working_bytes(&mut self, shape: &Shape, allowed: u64) -> u64 {

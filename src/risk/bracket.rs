@@ -30,13 +30,17 @@ pub struct Bracket {
 }
 
 /// Ranks of a pilot that enclose a confidence: losses above the ceiling, and above the floor.
-struct LevelRank {
-    above: usize,
-    inside: usize,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LevelRanks {
+    /// How many lie above the ceiling.
+    pub above: usize,
+    /// How many lie above the floor.
+    pub inside: usize,
 }
 
-impl LevelRank {
-    fn new(confidence: Confidence, n: usize, widening: f64) -> Self {
+impl LevelRanks {
+    /// Those of a pilot of `n` paths; `widening` is 1, more after a miss.
+    pub fn new(confidence: Confidence, n: usize, widening: f64) -> Self {
         let expected = n as f64 * confidence.tail();
         let spread = widening * BRACKET_SIGMAS * (expected * confidence.get()).sqrt();
         let clamp = |rank: f64| rank.clamp(0.0, n as f64 - 1.0) as usize;
@@ -47,26 +51,50 @@ impl LevelRank {
     }
 }
 
+/// An account's losses at the ranks of a level, in US dollars.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RankedLosses {
+    /// The loss with [`LevelRanks::inside`] larger ones.
+    pub floor: f32,
+    /// The loss with [`LevelRanks::above`] larger ones.
+    pub ceiling: f32,
+    /// The largest.
+    pub largest: f32,
+}
+
+impl RankedLosses {
+    /// From the largest losses of a pilot, more than `ranks.inside` of them.
+    pub fn new(losses: &[f32], ranks: LevelRanks) -> Self {
+        let mut losses = largest(losses, ranks.inside + 1);
+        let descending = |a: &f32, b: &f32| b.total_cmp(a);
+        let (_, &mut floor, _) = losses.select_nth_unstable_by(ranks.inside, descending);
+        let (top, &mut ceiling, _) = losses.select_nth_unstable_by(ranks.above, descending);
+        let largest = top.iter().copied().max_by(f32::total_cmp).unwrap_or(ceiling);
+        Self { floor, ceiling, largest }
+    }
+}
+
 impl Bracket {
     /// How many of a pilot's `n` largest losses [`Bracket::new`] looks at.
     pub fn needed(n: usize, confidence: Confidence, widening: f64) -> usize {
-        LevelRank::new(confidence, n, widening).inside + 1
+        LevelRanks::new(confidence, n, widening).inside + 1
     }
 
-    /// From the largest losses of a pilot of `n` paths, at least [`Bracket::needed`] of them. `scale`
-    /// is a size below which a loss is nothing.
+    /// From the largest losses of a pilot of `n` paths, at least [`Bracket::needed`] of them; see
+    /// [`Bracket::around`].
+    pub fn new(losses: &[f32], n: usize, confidence: Confidence, widening: f64, scale: f64) -> Self {
+        let ranks = LevelRanks::new(confidence, n, widening);
+        Self::around(&RankedLosses::new(losses, ranks), widening, scale)
+    }
+
+    /// Around the losses at the ranks of [`LevelRanks::new`] with the same widening. `scale` is a size
+    /// below which a loss is nothing.
     ///
     /// `widening` is 1, more after a miss. One bin is added at each end, so that an atom at a bound
     /// lies inside.
-    pub fn new(losses: &[f32], n: usize, confidence: Confidence, widening: f64, scale: f64) -> Self {
-        let rank = LevelRank::new(confidence, n, widening);
-        let mut losses = largest(losses, rank.inside + 1);
-        let descending = |a: &f32, b: &f32| b.total_cmp(a);
-        let (_, floor, _) = losses.select_nth_unstable_by(rank.inside, descending);
-        let floor = *floor;
-        let (top, ceiling, _) = losses.select_nth_unstable_by(rank.above, descending);
-        let ceiling = f64::from(*ceiling);
-        let largest = f64::from(top.iter().copied().fold(ceiling as f32, f32::max));
+    pub fn around(ranked: &RankedLosses, widening: f64, scale: f64) -> Self {
+        let RankedLosses { floor, ceiling, largest } = *ranked;
+        let (ceiling, largest) = (f64::from(ceiling), f64::from(largest));
         // Wider after a miss: a loss that is the same on every path may be some units in the last
         // place of f32 away from what an engine in f64 makes of it.
         let least_width =

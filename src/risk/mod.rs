@@ -6,7 +6,7 @@ mod distribution;
 mod tail;
 mod tail_paths;
 
-pub use bracket::{Bracket, largest};
+pub use bracket::{Bracket, LevelRanks, RankedLosses, largest};
 pub use component::{Component, ComponentSums, TailSize};
 pub use distribution::{COLUMNS, Distribution};
 pub use tail::{BINS, Bin, FEW_TAIL_PATHS, QUANTA_LIMIT, SQUARE_SHIFT, Tail, TailEstimate, TailFault, exact};

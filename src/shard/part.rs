@@ -75,7 +75,7 @@ fn collect(
             continue;
         };
         let job = if accounts.len() == job.accounts() { job } else { job.for_accounts(&accounts) };
-        let brackets = Pilot::new(&job, scenario.simulation.paths).brackets(&job, 1.0);
+        let brackets = Pilot::new(&job, scenario.simulation.paths).brackets_on(engine, &job);
         let work = Work { case, job: &job, brackets: &brackets };
         let (mut tails, done) = checkpoints.start(&work)?;
         let before = done - part.paths.start;

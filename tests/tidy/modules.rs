@@ -49,7 +49,7 @@ const CRATE_ROOMS: &[(&str, &[&str])] = &[
     ("nalgebra", &["calibrate", "market", "reverse"]),
     ("num_complex", &["closed_form"]),
     ("pulp", &["engine/cpu", "backtest/moves.rs"]),
-    ("rayon", &["engine/cpu", "calibrate", "backtest", "plan.rs", "service/pools.rs"]),
+    ("rayon", &["engine", "bench", "calibrate", "backtest", "plan.rs", "service/pools.rs"]),
     ("statrs", &["engine/mixing.rs", "closed_form", "calibrate", "backtest"]),
     ("smartcore", &["backtest/volatility/boosted.rs"]),
     ("parquet", &["table.rs", "report"]),

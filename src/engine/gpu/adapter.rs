@@ -12,6 +12,9 @@ const BACKENDS: Backends = Backends::VULKAN.union(Backends::METAL).union(Backend
 /// Part of the memory that the driver says is free for us: the rest is for what it needs itself.
 const MEMORY_PERCENT: u8 = 90;
 
+/// NVIDIA's number among the makers of PCI devices. Mesa has a driver for their cards too.
+const NVIDIA: u32 = 0x10DE;
+
 /// Hardware, or a program that imitates it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -45,6 +48,8 @@ pub struct AdapterSummary {
     pub max_workgroup_size: u32,
     /// 64-bit integers in shaders.
     pub shader_int64: bool,
+    /// Whether its driver is known to leave fused multiply-adds as they are: NVIDIA's own does.
+    pub keeps_fused_operations: bool,
     /// Subgroup operations.
     pub subgroup: bool,
     /// Timestamps on the device.
@@ -172,6 +177,7 @@ fn summary(adapter: &Adapter) -> AdapterSummary {
         DeviceType::Other | DeviceType::Cpu => AdapterKind::Software,
     };
     AdapterSummary {
+        keeps_fused_operations: info.vendor == NVIDIA && info.driver == "NVIDIA",
         name: info.name,
         kind,
         backend: format!("{:?}", info.backend).to_lowercase(),

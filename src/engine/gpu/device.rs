@@ -13,6 +13,8 @@ use crate::engine::EngineFault;
 /// How long a tile may take. A software adapter shares its cores with others.
 const WAIT_HARDWARE: Duration = Duration::from_secs(60);
 const WAIT_SOFTWARE: Duration = Duration::from_secs(600);
+/// Bytes that are read back at a time.
+const MOST_READ: usize = 32 << 20;
 /// The smallest buffer: WGSL binds no empty array.
 const LEAST_BYTES: u64 = 64;
 
@@ -100,6 +102,13 @@ impl Device {
         buffer
     }
 
+    /// Fills buffers with zeros.
+    pub fn clear(&self, buffers: &[&Buffer]) {
+        let mut encoder = self.raw.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        buffers.iter().for_each(|buffer| encoder.clear_buffer(buffer, 0, None));
+        self.queue.submit([encoder.finish()]);
+    }
+
     /// Copies the first bytes of a buffer to another.
     pub fn copy(&self, from: &Buffer, to: &Buffer, bytes: u64) {
         let mut encoder = self.raw.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
@@ -144,77 +153,79 @@ impl Device {
 
     /// Reads the first numbers of a buffer back.
     pub fn read<T: bytemuck::Pod>(&self, buffer: &Buffer, count: usize) -> Result<Vec<T>, EngineFault> {
-        self.read_from(buffer, 0, count)
+        let mut numbers = Vec::with_capacity(count);
+        let add = |part: &[u8]| numbers.extend(bytemuck::pod_collect_to_vec::<u8, T>(part));
+        self.read_in_parts(buffer, count, size_of::<T>(), add)?;
+        Ok(numbers)
     }
 
-    /// Reads numbers of a buffer back, from one on.
-    pub fn read_from<T: bytemuck::Pod>(
+    /// Reads the first `count` items of `size` bytes, whole items at a time: `take` is handed one part
+    /// after the other. Memory that both sides see is dear, so the parts share a small one.
+    pub fn read_in_parts(
         &self,
         buffer: &Buffer,
-        first: u64,
         count: usize,
-    ) -> Result<Vec<T>, EngineFault> {
-        let size = size_of::<T>() as u64;
-        let mut views = self.read_together(&[(buffer, first * size, count as u64 * size)])?;
-        Ok(bytemuck::pod_collect_to_vec(&views.pop().unwrap_or_default()))
-    }
-
-    /// Reads bytes of some buffers back, each from one on and so many, with one wait for all.
-    pub fn read_together(&self, buffers: &[(&Buffer, u64, u64)]) -> Result<Vec<Vec<u8>>, EngineFault> {
-        let usage = BufferUsages::MAP_READ | BufferUsages::COPY_DST;
-        let staged = self.scoped(|| {
-            let mut encoder = self.raw.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            let stage = |&(buffer, first, bytes): &(&Buffer, u64, u64)| {
-                let staging = self.buffer("readback", bytes, usage);
-                if bytes > 0 {
-                    encoder.copy_buffer_to_buffer(buffer, first, &staging, 0, Some(bytes));
-                }
-                staging
-            };
-            let staged: Vec<Buffer> = buffers.iter().map(stage).collect();
-            self.queue.submit([encoder.finish()]);
-            staged
-        })?;
-        let sizes = buffers.iter().map(|(.., bytes)| *bytes);
-        let mapping: Vec<_> = staged.iter().zip(sizes).map(|(staging, bytes)| map(staging, bytes)).collect();
-        self.wait()?;
-        mapping.into_iter().map(Mapping::read).collect()
-    }
-}
-
-/// A buffer on its way to the host.
-struct Mapping<'a> {
-    staging: &'a Buffer,
-    bytes: u64,
-    answer: Arc<Mutex<Option<Result<(), wgpu::BufferAsyncError>>>>,
-}
-
-fn map(staging: &Buffer, bytes: u64) -> Mapping<'_> {
-    let answer = Arc::new(Mutex::new(None));
-    if bytes > 0 {
-        let place = Arc::clone(&answer);
-        staging.slice(..bytes).map_async(wgpu::MapMode::Read, move |result| {
-            *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
-        });
-    }
-    Mapping { staging, bytes, answer }
-}
-
-impl Mapping<'_> {
-    /// Its bytes, after a wait.
-    fn read(self) -> Result<Vec<u8>, EngineFault> {
-        if self.bytes == 0 {
-            return Ok(Vec::new());
+        size: usize,
+        mut take: impl FnMut(&[u8]),
+    ) -> Result<(), EngineFault> {
+        let most = (MOST_READ / size).max(1);
+        let staging = self.scoped(|| self.staging((count.min(most) * size) as u64))?;
+        for first in (0..count).step_by(most) {
+            let bytes = ((count - first).min(most) * size) as u64;
+            self.read_through(&staging, &[(buffer, (first * size) as u64, bytes)], &mut take)?;
         }
+        // Also where nothing is read, all is done.
+        self.wait()
+    }
+
+    /// Reads bytes of some buffers, each from one on and so many, with one wait for all.
+    pub fn read_together(&self, parts: &[(&Buffer, u64, u64)]) -> Result<Vec<u8>, EngineFault> {
+        let bytes = parts.iter().map(|(.., bytes)| bytes).sum();
+        let staging = self.scoped(|| self.staging(bytes))?;
+        let mut read = Vec::with_capacity(bytes as usize);
+        self.read_through(&staging, parts, &mut |all| read.extend_from_slice(all))?;
+        Ok(read)
+    }
+
+    fn staging(&self, bytes: u64) -> Buffer {
+        self.buffer("readback", bytes, BufferUsages::MAP_READ | BufferUsages::COPY_DST)
+    }
+
+    /// Copies parts of buffers, one behind the other, to memory that the host sees, and shows it.
+    fn read_through(
+        &self,
+        staging: &Buffer,
+        parts: &[(&Buffer, u64, u64)],
+        take: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), EngineFault> {
+        let total: u64 = parts.iter().map(|(.., bytes)| bytes).sum();
+        if total == 0 {
+            return self.wait();
+        }
+        self.scoped(|| {
+            let mut encoder = self.raw.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            let mut to = 0;
+            for &(buffer, first, bytes) in parts {
+                encoder.copy_buffer_to_buffer(buffer, first, staging, to, Some(bytes));
+                to += bytes;
+            }
+            self.queue.submit([encoder.finish()]);
+        })?;
+        let answer = Arc::new(Mutex::new(None));
+        let slot = Arc::clone(&answer);
+        staging.slice(..total).map_async(wgpu::MapMode::Read, move |result| {
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+        });
+        self.wait()?;
         let failed = |error: String| EngineFault::Device(format!("reading back failed: {error}"));
-        match self.answer.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        match answer.lock().unwrap_or_else(PoisonError::into_inner).take() {
             Some(Ok(())) => {}
             Some(Err(error)) => return Err(failed(error.to_string())),
             None => return Err(EngineFault::Lost("reading back got no answer".to_owned())),
         }
-        let view =
-            self.staging.slice(..self.bytes).get_mapped_range().map_err(|error| failed(error.to_string()))?;
-        Ok(view[..].to_vec())
+        take(&staging.slice(..total).get_mapped_range().map_err(|error| failed(error.to_string()))?);
+        staging.unmap();
+        Ok(())
     }
 }
 

@@ -1,5 +1,7 @@
 //! What the host and the shaders share: the mirror of `shaders/lib/layout.wgsl`.
 
+use std::ops::Range;
+
 use bytemuck::{Pod, Zeroable};
 
 use crate::engine::Job;
@@ -69,15 +71,18 @@ shared! {
         curves: u32,
         rows: u32,
         accounts: u32,
+        accounts_together: u32,
         levels: u32,
-        horizon: u32,
+        level_start: u32,
+        level_end: u32,
         slice_start: u32,
         slice_end: u32,
         numeraire: u32,
         numeraire_inverse_spot: f32,
         flags: u32,
         zero: u32,
-        padding: u32,
+        minus_zero: f32,
+        one: f32,
     }
 
     /// An observation: the step after its last, and where its tables start.
@@ -88,16 +93,15 @@ shared! {
         threshold_count: u32,
     }
 
-    /// One asset's terms of a step.
+    /// Four assets' terms of a step.
     struct StepTerms {
-        drift: f32,
-        sd: f32,
-        decay: f32,
-        level_on_spot: f32,
-        level_alone: f32,
-        reversion: f32,
-        basis_sd: f32,
-        padding: f32,
+        drift: [f32; 4],
+        sd: [f32; 4],
+        decay: [f32; 4],
+        level_on_spot: [f32; 4],
+        level_alone: [f32; 4],
+        reversion: [f32; 4],
+        basis_sd: [f32; 4],
     }
 
     /// A source of jumps.
@@ -112,12 +116,12 @@ shared! {
         padding_1: u32,
     }
 
-    /// What the whole path knows of an asset.
+    /// What the whole path knows of four assets.
     struct AssetTerms {
-        loading: f32,
-        common_shift: f32,
-        own_shift: f32,
-        mixing_group: u32,
+        loading: [f32; 4],
+        common_shift: [f32; 4],
+        own_shift: [f32; 4],
+        mixing_group: [u32; 4],
     }
 
     /// A curve point at an observation.
@@ -152,6 +156,14 @@ shared! {
         variance_sigma_squared: f32,
     }
 
+    /// An account and its holdings.
+    struct Holder {
+        account: u32,
+        first_pair: u32,
+        holdings: u32,
+        padding: u32,
+    }
+
     /// So much of a row in an account.
     struct Holding {
         row: u32,
@@ -167,6 +179,13 @@ shared! {
     }
 }
 
+impl Params {
+    /// Nothing but what the guards of `shaders/lib/guard_*.wgsl` are made of.
+    pub fn guarded() -> Self {
+        Self { minus_zero: -0.0, one: 1.0, ..Self::default() }
+    }
+}
+
 /// A job's read-only tables.
 pub struct Tables {
     /// Everything that does not differ between dispatches.
@@ -174,13 +193,15 @@ pub struct Tables {
     pub observations: Vec<Observation>,
     pub step_terms: Vec<StepTerms>,
     pub thresholds: Vec<u32>,
-    pub cholesky: Vec<f32>,
+    pub cholesky: Vec<[f32; 4]>,
     pub mixing: Vec<[f32; 4]>,
     pub sources: Vec<Source>,
     pub asset_terms: Vec<AssetTerms>,
     pub curves: Vec<CurveTerms>,
     pub rows: Vec<Row>,
-    pub level_horizon: Vec<u32>,
+    /// Levels by horizon, and where those of each horizon are.
+    pub levels: Vec<u32>,
+    pub level_ranges: Vec<Range<u32>>,
 }
 
 impl Tables {
@@ -192,14 +213,21 @@ impl Tables {
             observations: Vec::new(),
             step_terms: Vec::new(),
             thresholds: Vec::new(),
-            cholesky: model.cholesky.clone(),
+            cholesky: squares(&model.cholesky, job.assets),
             mixing: model.mixing.iter().flatten().copied().collect(),
             sources: model.sources.iter().map(source).collect(),
             asset_terms: asset_terms(&model),
             curves: model.curves.iter().map(curve).collect(),
             rows: rows(&model),
-            level_horizon: job.levels.iter().map(|level| level.horizon as u32).collect(),
+            levels: Vec::new(),
+            level_ranges: Vec::new(),
         };
+        for horizon in 0..job.horizons.len() {
+            let start = tables.levels.len() as u32;
+            let of_horizon = (0..job.levels.len()).filter(|&level| job.levels[level].horizon == horizon);
+            tables.levels.extend(of_horizon.map(|level| level as u32));
+            tables.level_ranges.push(start..tables.levels.len() as u32);
+        }
         for steps in &model.observations {
             tables.observations.push(Observation {
                 step_end: steps.first_step + steps.steps,
@@ -207,15 +235,14 @@ impl Tables {
                 thresholds: tables.thresholds.len() as u32,
                 threshold_count: steps.jump_thresholds.len() as u32,
             });
-            tables.step_terms.extend(steps.terms.iter().map(|t| StepTerms {
-                drift: t.drift,
-                sd: t.sd,
-                decay: t.decay,
-                level_on_spot: t.level_on_spot,
-                level_alone: t.level_alone,
-                reversion: t.reversion,
-                basis_sd: t.basis_sd,
-                padding: 0.0,
+            tables.step_terms.extend(steps.terms.chunks(4).map(|four| StepTerms {
+                drift: of_four(four, |t| t.drift),
+                sd: of_four(four, |t| t.sd),
+                decay: of_four(four, |t| t.decay),
+                level_on_spot: of_four(four, |t| t.level_on_spot),
+                level_alone: of_four(four, |t| t.level_alone),
+                reversion: of_four(four, |t| t.reversion),
+                basis_sd: of_four(four, |t| t.basis_sd),
             }));
             tables.thresholds.extend(&steps.jump_thresholds);
         }
@@ -223,8 +250,32 @@ impl Tables {
     }
 }
 
+/// The accounts of one horizon, those with most holdings first.
+pub fn holders(netting: &Netting) -> Vec<Holder> {
+    let mut first_pair = 0;
+    let holder = |(of, account): (&[u32], u32)| {
+        let holder = Holder { account, first_pair, holdings: of[1] - of[0], padding: 0 };
+        first_pair += holder.holdings.div_ceil(2);
+        holder
+    };
+    let mut holders: Vec<Holder> = netting.starts.windows(2).zip(0..).map(holder).collect();
+    holders.sort_by_key(|holder| std::cmp::Reverse(holder.holdings));
+    holders
+}
+
+/// Holdings of one horizon in pairs; an account with an odd number has one more, which nobody reads.
+pub fn pairs(netting: &Netting) -> Vec<Holding> {
+    let holdings = holdings(netting);
+    let mut pairs = Vec::with_capacity(holdings.len() + netting.starts.len());
+    for of in netting.starts.windows(2) {
+        pairs.extend(&holdings[of[0] as usize..of[1] as usize]);
+        pairs.resize(pairs.len().next_multiple_of(2), Holding::default());
+    }
+    pairs
+}
+
 /// Holdings of one horizon.
-pub fn holdings(netting: &Netting) -> Vec<Holding> {
+fn holdings(netting: &Netting) -> Vec<Holding> {
     let entries = netting.row.iter().zip(&netting.quantity);
     entries.map(|(&row, &quantity)| Holding { row, quantity: <f32 as Real>::constant(quantity) }).collect()
 }
@@ -261,7 +312,7 @@ fn params(job: &Job, model: &Model<f32>) -> Params {
         numeraire: model.numeraire.map_or(NONE, |(asset, _)| asset as u32),
         numeraire_inverse_spot: model.numeraire.map_or(0.0, |(_, inverse_spot)| inverse_spot),
         flags,
-        ..Params::default()
+        ..Params::guarded()
     }
 }
 
@@ -275,14 +326,35 @@ fn source(source: &crate::engine::model::Source<f32>) -> Source {
 }
 
 fn asset_terms(model: &Model<f32>) -> Vec<AssetTerms> {
-    let groups = model.mixing_group.iter().map(|group| group.map_or(NONE, |group| group as u32));
-    let terms = model.effects.iter().zip(groups).map(|(effect, mixing_group)| AssetTerms {
-        loading: effect.loading,
-        common_shift: effect.common_shift,
-        own_shift: effect.own_shift,
-        mixing_group,
+    let terms = model.effects.chunks(4).zip(model.mixing_group.chunks(4)).map(|(four, groups)| {
+        let mut mixing_group = [NONE; 4];
+        for (to, group) in mixing_group.iter_mut().zip(groups) {
+            *to = group.map_or(NONE, |group| group as u32);
+        }
+        AssetTerms {
+            loading: of_four(four, |effect| effect.loading),
+            common_shift: of_four(four, |effect| effect.common_shift),
+            own_shift: of_four(four, |effect| effect.own_shift),
+            mixing_group,
+        }
     });
     terms.collect()
+}
+
+/// A number of each of up to four assets; zero where there is none.
+fn of_four<T>(four: &[T], number: impl Fn(&T) -> f32) -> [f32; 4] {
+    std::array::from_fn(|k| four.get(k).map_or(0.0, &number))
+}
+
+/// A lower factor, row-major `[assets][assets]`, by squares of four assets up to the diagonal: the columns
+/// of each, and zeros beyond the last asset.
+fn squares(cholesky: &[f32], assets: usize) -> Vec<[f32; 4]> {
+    let at = |row: usize, column: usize| {
+        if row < assets && column < assets { cholesky[row * assets + column] } else { 0.0 }
+    };
+    let fours = assets.div_ceil(4);
+    let columns = (0..fours).flat_map(|four| (0..4 * (four + 1)).map(move |column| (four, column)));
+    columns.map(|(four, column)| std::array::from_fn(|k| at(4 * four + k, column))).collect()
 }
 
 fn curve(curve: &ModelCurve<f32>) -> CurveTerms {
@@ -363,7 +435,8 @@ impl Tables {
             asset_terms: Vec::new(),
             curves: Vec::new(),
             rows: Vec::new(),
-            level_horizon: Vec::new(),
+            levels: Vec::new(),
+            level_ranges: Vec::new(),
         }
     }
 }

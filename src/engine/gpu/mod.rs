@@ -11,6 +11,7 @@ mod numeric_tests;
 mod pace;
 mod pipelines;
 mod plan;
+mod rank;
 mod resident;
 #[cfg(test)]
 mod resident_tests;
@@ -18,6 +19,7 @@ mod session;
 #[cfg(test)]
 mod shader_tests;
 mod shaders;
+mod spare;
 mod stopwatch;
 mod submit;
 #[cfg(test)]
@@ -29,21 +31,19 @@ use self::device::Device;
 use self::pace::Pace;
 use self::pipelines::{Build, Pipelines};
 use self::plan::{Allowed, Needs, TileWork};
-use self::session::{Habits, Session};
-use super::{BLOCK, Cube, DeviceReport, Engine, EngineFault, Job, Shape, StageTimes};
-use crate::risk::{Bracket, Tail};
+use self::session::{Habits, On, Session};
+use self::spare::Spare;
+use super::{BLOCK, Cube, DeviceReport, Engine, EngineFault, Job, KEPT_PATHS, Shape, StageTimes};
+use crate::risk::{Bracket, LevelRanks, RankedLosses, Tail};
 
 pub use self::adapter::{AdapterKind, AdapterSummary, Wanted, adapters, hardware};
 pub use self::resident::GpuKeeper;
-pub use self::shaders::{PhiloxVariant, shaders_blake3};
+pub use self::shaders::{Dialect, shaders_blake3};
 
 /// Sizes for hardware: enough paths to fill a large GPU, in memory that a small one has.
 const HARDWARE: Sizes = Sizes { tile_paths: 1 << 17, tile_bytes: 1 << 30, net_work: 1 << 32 };
 /// Sizes for a software adapter, whose memory is its processor's cache.
 const SOFTWARE: Sizes = Sizes { tile_paths: 1 << 13, tile_bytes: 1 << 28, net_work: 1 << 27 };
-
-/// Invocations of a workgroup, a multiple of every subgroup's size.
-const WORKGROUP: u32 = 64;
 
 struct Sizes {
     tile_paths: u64,
@@ -57,8 +57,8 @@ pub struct GpuOptions {
     /// Part of the adapter's name, or its PCI bus id; the first hardware adapter without it, else
     /// a software one.
     pub filter: Option<String>,
-    /// How Philox multiplies.
-    pub philox: PhiloxVariant,
+    /// How shaders are written; without it as suits the adapter best.
+    pub dialect: Option<Dialect>,
     /// Invocations of a workgroup.
     pub workgroup: Option<u32>,
     /// Paths of a tile and of a submission; rounded up to whole blocks, and down to what fits.
@@ -73,6 +73,7 @@ pub struct GpuEngine {
     device: Device,
     options: GpuOptions,
     pipelines: Option<Pipelines>,
+    spare: Spare,
     /// What submissions of jobs of this kind have come to.
     pace: Option<(Needs, Pace)>,
     times: StageTimes,
@@ -115,11 +116,12 @@ impl GpuEngine {
         summary: AdapterSummary,
         options: GpuOptions,
     ) -> Result<Self, EngineFault> {
-        if options.philox == PhiloxVariant::Wide && !summary.shader_int64 {
+        if options.dialect.is_some_and(|dialect| dialect.wide_products) && !summary.shader_int64 {
             return Err(EngineFault::Device(format!("{} has no 64-bit integers", summary.name)));
         }
         let device = Device::open(adapter, summary)?;
-        Ok(Self { device, options, pipelines: None, pace: None, times: StageTimes::default() })
+        let (pace, times) = (None, StageTimes::default());
+        Ok(Self { device, options, pipelines: None, spare: Spare::default(), pace, times })
     }
 
     /// The adapter that was opened.
@@ -147,9 +149,11 @@ impl GpuEngine {
             session.tile(&work)?;
             let stride = session.stride() as usize;
             blocks(&session.factors()?, stride, count as usize, &mut cube.factors);
-            blocks(&session.pnl()?, stride, count as usize, &mut cube.pnl);
+            let block_profits = session.pnl()?;
+            let rows = job.rows.len() * BLOCK;
+            cube.pnl.extend((0..count as usize / BLOCK).map(|b| block_profits[b * rows..][..rows].to_vec()));
             for (horizon, accounts) in cube.losses.iter_mut().enumerate() {
-                let losses = session.losses(horizon as u32, &work)?;
+                let losses = session.losses(horizon, &work)?;
                 for (account, losses) in accounts.iter_mut().zip(losses.chunks(stride)) {
                     account.extend(&losses[..count as usize]);
                 }
@@ -157,6 +161,20 @@ impl GpuEngine {
             first += count;
         }
         Ok(cube)
+    }
+
+    /// Ranks losses on the first paths, [`KEPT_PATHS`] at most; `None` where they are more than a tile.
+    fn rank(
+        &mut self,
+        job: &Job,
+        paths: u64,
+        ranks: &[LevelRanks],
+    ) -> Result<Option<Vec<RankedLosses>>, EngineFault> {
+        let mut session = self.session(job, &[], &(0..paths), false)?;
+        if session.stride() < paths {
+            return Ok(None);
+        }
+        session.ranked(job, paths, ranks).map(Some)
     }
 
     /// Uploads a job; where memory runs out, with smaller tiles.
@@ -172,11 +190,11 @@ impl GpuEngine {
         self.device.check()?;
         let needs = Needs::new(job, losses);
         let allowed = self.allowed();
-        let workgroup = self.options.workgroup.unwrap_or(WORKGROUP);
+        let workgroup = self.options.workgroup;
         let useful = (paths.end - paths.start).next_multiple_of(block).max(block);
         let tile = self.options.tile_paths.unwrap_or(allowed.tile_paths).min(useful);
         let mut plan = plan::plan(&needs, &allowed, tile, workgroup)?;
-        let build = Build { assets: job.assets as u32, workgroup, wide_philox: self.has_wide_philox() };
+        let build = Build { assets: job.assets as u32, groups: plan.groups, dialect: self.dialect() };
         if self.pipelines.as_ref().is_none_or(|pipelines| pipelines.build != build) {
             self.pipelines = Some(Pipelines::new(&self.device, build)?);
         }
@@ -184,8 +202,14 @@ impl GpuEngine {
             return Err(EngineFault::Device("there are no pipelines".to_owned()));
         };
         let habits = Habits { losses, reversed: self.options.reversed };
+        let on = On { device: &self.device, pipelines, spare: &self.spare };
         loop {
-            match Session::new(&self.device, pipelines, job, brackets, plan, habits, None) {
+            let session = Session::new(on, job, brackets, plan, habits, None);
+            if session.is_err() {
+                // What was refused must not be taken for a buffer.
+                self.spare.clear();
+            }
+            match session {
                 Err(EngineFault::OutOfMemory(_)) if plan.stride > block => {
                     plan = plan::plan(&needs, &allowed, plan.stride / 2, workgroup)?;
                 }
@@ -204,8 +228,11 @@ impl GpuEngine {
         })
     }
 
-    fn has_wide_philox(&self) -> bool {
-        self.options.philox != PhiloxVariant::Split && self.device.summary.shader_int64
+    fn dialect(&self) -> Dialect {
+        let summary = &self.device.summary;
+        let best =
+            Dialect { wide_products: summary.shader_int64, fused_guards: summary.keeps_fused_operations };
+        self.options.dialect.unwrap_or(best)
     }
 
     fn allowed(&self) -> Allowed {
@@ -250,6 +277,12 @@ impl Engine for GpuEngine {
         self.times += times;
         self.pace = Some((needs, pace));
         Ok(tails)
+    }
+
+    fn ranked(&mut self, job: &Job, paths: u64, ranks: &[LevelRanks]) -> Option<Vec<RankedLosses>> {
+        // A software adapter counts more slowly than the pilot selects.
+        let is_quicker = self.device.summary.kind == AdapterKind::Hardware && paths <= KEPT_PATHS;
+        if is_quicker { self.rank(job, paths, ranks).ok()? } else { None }
     }
 
     /// The tails that are added, and once more as bytes in a buffer to read and out of it; the holdings

@@ -6,7 +6,7 @@ use wgpu::{
 };
 
 use super::tests::engine;
-use super::{Device, GpuOptions};
+use super::{Device, Dialect, GpuOptions};
 use crate::numeric::tests::{edge_words, philox_known_answers};
 use crate::numeric::{Real, philox4x32_10};
 
@@ -47,12 +47,20 @@ const NAMES: [&str; OUTPUTS] = [
 ];
 
 const ENTRY: &str = "
-@group(0) @binding(0) var<uniform> zero: vec4<u32>;
+@group(0) @binding(0) var<uniform> guards: vec4<u32>;
 @group(0) @binding(1) var<storage, read> inputs: array<u32>;
 @group(0) @binding(2) var<storage, read_write> outputs: array<u32>;
 
 fn guard_zero() -> u32 {
-    return zero.x;
+    return guards.x;
+}
+
+fn guard_minus_zero() -> f32 {
+    return bitcast<f32>(guards.y);
+}
+
+fn guard_one() -> f32 {
+    return bitcast<f32>(guards.z);
 }
 
 fn number(at: u32) -> f32 {
@@ -97,18 +105,14 @@ fn numeric(@builtin(global_invocation_id) id: vec3<u32>) {
 }
 ";
 
-fn source(wide: bool) -> String {
-    let philox = if wide {
-        include_str!("../../../shaders/lib/philox_u64.wgsl")
-    } else {
-        include_str!("../../../shaders/lib/philox.wgsl")
-    };
+fn source(dialect: Dialect) -> String {
     let parts = [
         ENTRY,
-        include_str!("../../../shaders/lib/guard.wgsl"),
+        dialect.guard(),
         include_str!("../../../shaders/lib/math.wgsl"),
         include_str!("../../../shaders/lib/normal.wgsl"),
-        philox,
+        include_str!("../../../shaders/lib/philox.wgsl"),
+        dialect.product(),
     ];
     parts.join("\n")
 }
@@ -194,15 +198,18 @@ fn expected(input: &[u32; INPUTS]) -> [u32; OUTPUTS] {
     all
 }
 
-/// What the device makes of the inputs; `zero` is what the guard must not know.
-fn run(device: &Device, source: String, inputs: &[[u32; INPUTS]], zero: u32) -> Vec<[u32; OUTPUTS]> {
+/// What the guards are made of: 0, -0 and 1.
+const GUARDS: [u32; 4] = [0, (-0.0f32).to_bits(), 1.0f32.to_bits(), 0];
+
+/// What the device makes of the inputs; `guards` is what the compiler must not know.
+fn run(device: &Device, source: String, inputs: &[[u32; INPUTS]], guards: [u32; 4]) -> Vec<[u32; OUTPUTS]> {
     let count = inputs.len() * OUTPUTS;
-    let outputs = device.scoped(|| dispatch(device, source, inputs, zero)).expect("the shader is valid");
+    let outputs = device.scoped(|| dispatch(device, source, inputs, guards)).expect("the shader is valid");
     let words: Vec<u32> = device.read(&outputs, count).expect("the shader runs");
     words.chunks(OUTPUTS).map(|row| row.try_into().expect("rows are whole")).collect()
 }
 
-fn dispatch(device: &Device, source: String, inputs: &[[u32; INPUTS]], zero: u32) -> wgpu::Buffer {
+fn dispatch(device: &Device, source: String, inputs: &[[u32; INPUTS]], guards: [u32; 4]) -> wgpu::Buffer {
     let raw = &device.raw;
     let source = ShaderSource::Wgsl(source.into());
     let module = raw.create_shader_module(ShaderModuleDescriptor { label: Some("numeric"), source });
@@ -214,13 +221,13 @@ fn dispatch(device: &Device, source: String, inputs: &[[u32; INPUTS]], zero: u32
         compilation_options: wgpu::PipelineCompilationOptions::default(),
         cache: None,
     });
-    let zeros = device.buffer("zero", 16, BufferUsages::UNIFORM | BufferUsages::COPY_DST);
-    device.queue.write_buffer(&zeros, 0, bytemuck::cast_slice(&[zero, 0, 0, 0]));
+    let guard_buffer = device.buffer("guards", 16, BufferUsages::UNIFORM | BufferUsages::COPY_DST);
+    device.queue.write_buffer(&guard_buffer, 0, bytemuck::cast_slice(&guards));
     // A binding of exactly the inputs, of which the shader asks the length.
     let flat: Vec<u32> = inputs.concat();
     let table = device.table("inputs", &flat);
     let outputs = device.storage("outputs", (inputs.len() * OUTPUTS * 4) as u64);
-    let entries = [&zeros, &table, &outputs];
+    let entries = [&guard_buffer, &table, &outputs];
     let entries: Vec<_> = entries
         .iter()
         .zip(0..)
@@ -254,8 +261,14 @@ fn differing(got: &[[u32; OUTPUTS]], expected: &[[u32; OUTPUTS]]) -> [usize; OUT
     counts
 }
 
-fn variants(device: &Device) -> Vec<bool> {
-    if device.summary.shader_int64 { vec![false, true] } else { vec![false] }
+/// What the device can be told in.
+fn dialects(device: &Device) -> Vec<Dialect> {
+    let summary = &device.summary;
+    let each = [false, true].map(|has| [false, true].map(|fused| (has, fused))).concat();
+    each.into_iter()
+        .filter(|(wide, fused)| summary.shader_int64 >= *wide && summary.keeps_fused_operations >= *fused)
+        .map(|(wide_products, fused_guards)| Dialect { wide_products, fused_guards })
+        .collect()
 }
 
 #[test]
@@ -264,11 +277,11 @@ fn shaders_give_the_bits_of_the_twins() {
     let device = &engine.device;
     let inputs = inputs();
     let expected: Vec<_> = inputs.iter().map(expected).collect();
-    for wide in variants(device) {
-        let counts = differing(&run(device, source(wide), &inputs, 0), &expected);
-        eprintln!("64-bit products {wide}: {counts:?} of {COUNT} differ");
+    for dialect in dialects(device) {
+        let counts = differing(&run(device, source(dialect), &inputs, GUARDS), &expected);
+        eprintln!("{dialect:?}: {counts:?} of {COUNT} differ");
         for (name, count) in NAMES.iter().zip(counts) {
-            assert_eq!(count, 0, "{name} differs, 64-bit products {wide}");
+            assert_eq!(count, 0, "{name} differs, {dialect:?}");
         }
     }
 }
@@ -279,14 +292,15 @@ fn shaders_meet_the_published_words() {
     let device = &engine.device;
     let known = philox_known_answers();
     let inputs = &inputs()[..known.len()];
-    for wide in variants(device) {
+    for dialect in dialects(device) {
         let matching = |source: String| {
-            let got = run(device, source, inputs, 0);
+            let got = run(device, source, inputs, GUARDS);
             got.iter().zip(&known).filter(|(got, known)| got[..4] == known.words).count()
         };
-        assert_eq!(matching(source(wide)), known.len());
-        let nine = source(wide).replace("round < 10u", "round < 9u");
-        assert_ne!(nine, source(wide));
+        assert_eq!(matching(source(dialect)), known.len());
+        let nine = source(dialect)
+            .replace("return philox_round(philox_round(d, k8), k9);", "return philox_round(d, k8);");
+        assert_ne!(nine, source(dialect));
         assert_eq!(matching(nine), 0, "negative control: nine rounds");
     }
 }
@@ -308,21 +322,22 @@ fn a_perturbed_function_is_seen() {
         ("0.16902004", "0.1690", &["mills_pair.0", "mills_pair.1"]),
         ("0.055503286", "0.0555", &["bell"]),
     ] {
-        let perturbed = source(false).replace(right, wrong);
-        assert_ne!(perturbed, source(false));
-        let counts = differing(&run(device, perturbed, inputs, 0), &expected);
+        let perturbed = source(Dialect::PLAIN).replace(right, wrong);
+        assert_ne!(perturbed, source(Dialect::PLAIN));
+        let counts = differing(&run(device, perturbed, inputs, GUARDS), &expected);
         for name in reached {
             assert!(counts[number_of(name)] > 0, "{name} with {wrong}: {counts:?}");
         }
     }
     // A guard of one turns the last bit of every guarded result.
-    let counts = differing(&run(device, source(false), inputs, 1), &expected);
+    let counts = differing(&run(device, source(Dialect::PLAIN), inputs, [1, 0, 0, 0]), &expected);
     assert!(counts[..4].iter().all(|count| *count == 0) && counts[4..].iter().all(|count| *count > 0));
     // Without a guard a device may, and most do, fuse or reorder: reported, as it need not.
-    let unguarded = source(false).replace("^ guard_zero()", "^ (guard_zero() & 0u)");
+    let unguarded = source(Dialect::PLAIN).replace("^ guard_zero()", "^ (guard_zero() & 0u)");
+    assert_ne!(unguarded, source(Dialect::PLAIN));
     eprintln!(
         "without guard: {:?} of {}",
-        differing(&run(device, unguarded, inputs, 0), &expected),
+        differing(&run(device, unguarded, inputs, GUARDS), &expected),
         inputs.len()
     );
 }

@@ -8,15 +8,16 @@ use wgpu::{
 
 use super::device::Device;
 use super::layout::Params;
-use super::shaders::Stage;
+use super::plan::Groups;
+use super::shaders::{Dialect, Stage};
 use crate::engine::EngineFault;
 
 /// What pipelines are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Build {
     pub assets: u32,
-    pub workgroup: u32,
-    pub wide_philox: bool,
+    pub groups: Groups,
+    pub dialect: Dialect,
 }
 
 /// All stages.
@@ -46,7 +47,7 @@ impl Pipelines {
 
 fn compile(device: &Device, stage: Stage, build: Build) -> Compiled {
     let raw = &device.raw;
-    let source = ShaderSource::Wgsl(stage.source(build.assets, build.wide_philox).into());
+    let source = ShaderSource::Wgsl(stage.source(build.assets, &build.groups, build.dialect).into());
     let module = raw.create_shader_module(ShaderModuleDescriptor { label: Some(stage.name()), source });
     let storage = |binding: u32| BindGroupLayoutEntry {
         binding,
@@ -82,10 +83,7 @@ fn compile(device: &Device, stage: Stage, build: Build) -> Compiled {
         layout: Some(&layout),
         module: &module,
         entry_point: Some(stage.name()),
-        compilation_options: PipelineCompilationOptions {
-            constants: &[("WORKGROUP", f64::from(build.workgroup))],
-            zero_initialize_workgroup_memory: true,
-        },
+        compilation_options: PipelineCompilationOptions::default(),
         cache: None,
     });
     Compiled { pipeline, bindings }

@@ -1,6 +1,7 @@
 //! Sizes of buffers and dispatches, from what a job needs and a device allows. Pure arithmetic.
 
 use super::layout::{Params, QUANTITIES, Tables};
+use super::shaders::Stage;
 use crate::engine::{BLOCK, EngineFault, FACTORS, Job};
 use crate::risk::BINS;
 
@@ -13,16 +14,26 @@ pub const TAIL_WORDS: usize = (BINS + 1) * BIN_LIMBS + 2;
 const FOLD_PARTS: u64 = BINS as u64 + 2;
 /// Paths of a `revalue` invocation.
 const ROW_PATHS: u64 = 4;
-/// Paths of a `net` invocation.
-pub const NET_PATHS: u64 = 4;
+/// Paths of an invocation that nets or adds legs.
+pub const QUAD: u64 = 4;
+/// Fours of paths in a line of a cache.
+const CACHE_LINE_QUADS: u32 = 8;
 /// Iterations of all loops of an invocation: lavapipe ends a loop silently after 65,535.
 pub const MOST_ITERATIONS: u64 = 60_000;
-/// Rounds of a Philox block, and the iteration that asks for it.
-const PHILOX_ITERATIONS: u64 = 11;
-/// Private memory of an invocation holds five numbers an asset.
+/// A workgroup holds at least one path, an invocation for four of its assets.
 const MOST_ASSETS: u64 = 256;
 /// Path-step-assets of one dispatch: some 30 ms on an integrated GPU, which a watchdog bears.
 const SIMULATE_WORK: u64 = 1 << 26;
+
+/// Invocations of a workgroup, a multiple of every subgroup's size.
+pub const WORKGROUP: u32 = 64;
+/// The same where it should be large: all that share a cache on most GPUs. A compiler must leave each of so
+/// many enough registers, which keeps it from taking more than help.
+const MOST_WORKGROUP: u32 = 1024;
+/// The same where losses are ranked.
+const RANK_WORKGROUP: u32 = 256;
+/// Accounts from which they are netted in large workgroups.
+const MANY_ACCOUNTS: u64 = 1024;
 
 /// What a device allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +50,7 @@ pub struct Allowed {
     pub tile_paths: u64,
     /// Bytes of all that is `[..][path]` in a tile.
     pub tile_bytes: u64,
-    /// Holding-paths of one `net` dispatch.
+    /// Holding-paths that are queued for an account in a cube that stays.
     pub net_work: u64,
 }
 
@@ -85,6 +96,11 @@ impl Needs {
         }
     }
 
+    /// Fours of assets.
+    pub fn fours(&self) -> u64 {
+        self.assets.div_ceil(4)
+    }
+
     /// Bytes of a path's factors, with one more observation in which the state rests.
     pub fn factor_bytes(&self) -> u64 {
         4 * (self.observations + 1) * self.assets * FACTORS as u64
@@ -109,13 +125,23 @@ impl Needs {
 
     /// Upper bound of the loop iterations of one step of one path.
     fn step_iterations(&self) -> u64 {
-        let a = self.assets;
-        let normals = 3 * (a.div_ceil(4)) * (PHILOX_ITERATIONS + 1);
-        let correlation = a * (a + 1) / 2 + a + a * PHILOX_ITERATIONS;
-        let jumps = PHILOX_ITERATIONS + self.most_jumps * (1 + PHILOX_ITERATIONS + self.sources + a);
-        // Diffusion, level, basis, and storing an observation.
-        1 + normals + correlation + jumps + 4 * a
+        // Correlation, jumps, and storing an observation.
+        self.fours() + self.most_jumps * (1 + self.sources) + 6
     }
+}
+
+/// Sizes of workgroups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Groups {
+    /// Paths of one that simulates, each with an invocation for every four assets.
+    pub simulate_paths: u32,
+    /// Invocations of one that nets, and the fours of paths it takes.
+    pub net: u32,
+    pub net_quads: u32,
+    /// Invocations of one that ranks losses.
+    pub rank: u32,
+    /// Invocations of any other.
+    pub others: u32,
 }
 
 /// Sizes of a run.
@@ -125,30 +151,37 @@ pub struct Plan {
     pub stride: u64,
     /// Steps of one `simulate` dispatch.
     pub steps: u32,
-    /// Paths of one `net` dispatch.
-    pub slice: u64,
-    pub workgroup: u32,
+    pub groups: Groups,
+    /// Accounts of a workgroup that nets.
+    pub accounts_together: u64,
 }
 
 /// Plans a run with tiles of up to `tile` paths; results do not depend on the sizes.
-pub fn plan(needs: &Needs, allowed: &Allowed, tile: u64, workgroup: u32) -> Result<Plan, EngineFault> {
+pub fn plan(
+    needs: &Needs,
+    allowed: &Allowed,
+    tile: u64,
+    workgroup: Option<u32>,
+) -> Result<Plan, EngineFault> {
     let within = |what: &str, needed: u64, available: u64, next: &str| {
         if needed <= available {
             return Ok(());
         }
         Err(EngineFault::TooLarge { what: what.to_owned(), needed, available, next: next.to_owned() })
     };
+    let groups = Groups::new(needs, allowed, workgroup);
+    let accounts_together = accounts_together(needs, &groups);
     let on_cpu = "try --device cpu";
     let split = "split the accounts into several runs, or try --device cpu";
-    within("a workgroup's size", workgroup.into(), allowed.invocations.into(), "try 64")?;
+    within("a workgroup's size", groups.others.into(), allowed.invocations.into(), "try 64")?;
     within("the number of assets", needs.assets, MOST_ASSETS, on_cpu)?;
     within("loops of one step", needs.step_iterations(), MOST_ITERATIONS / 2, on_cpu)?;
     within("the largest account's holdings", needs.most_holdings, MOST_ITERATIONS, on_cpu)?;
     let most_bytes = allowed.binding_bytes.min(allowed.buffer_bytes);
     within("bytes of the accounts' tails", needs.tail_bytes(), most_bytes, split)?;
-    within("bytes of the holdings", 8 * needs.holdings, most_bytes, split)?;
+    within("bytes of the holdings", 8 * (needs.holdings + needs.accounts), most_bytes, split)?;
     let side = u64::from(allowed.workgroups);
-    within("workgroups of the accounts", needs.accounts, side * side, split)?;
+    within("workgroups of the accounts", needs.accounts.div_ceil(accounts_together), side, split)?;
     within("workgroups of the rows", needs.rows.max(needs.curves), side * side, on_cpu)?;
 
     let per_path = [needs.factor_bytes(), needs.quantity_bytes(), needs.pnl_bytes(), needs.loss_bytes()];
@@ -157,25 +190,67 @@ pub fn plan(needs: &Needs, allowed: &Allowed, tile: u64, workgroup: u32) -> Resu
     let block = BLOCK as u64;
     within("bytes of a block of paths", largest * block, most_bytes, on_cpu)?;
     within("bytes of a block's buffers", all * block, allowed.tile_bytes, on_cpu)?;
-    let most = (most_bytes / largest).min(allowed.tile_bytes / all).min(side * u64::from(workgroup));
+    let most = (most_bytes / largest)
+        .min(allowed.tile_bytes / all)
+        .min(side * u64::from(groups.others.min(groups.simulate_paths)));
     let wanted = tile.next_multiple_of(block);
     let stride = wanted.min(most / block * block).max(block);
     let by_loops = MOST_ITERATIONS / needs.step_iterations().max(1);
     let by_work = SIMULATE_WORK / (stride * needs.assets).max(1);
-    let slice = (allowed.net_work / needs.holdings.max(1)).clamp(block, FOLD_PATHS).min(stride);
     Ok(Plan {
         stride,
         steps: by_loops.min(by_work).clamp(1, u32::MAX.into()) as u32,
-        slice: slice / block * block,
-        workgroup,
+        groups,
+        accounts_together,
     })
+}
+
+impl Groups {
+    /// Those of stages whose sizes do not matter.
+    pub const SMALLEST: Self = Self { simulate_paths: 1, net: 1, net_quads: 1, rank: 1, others: 1 };
+
+    /// Those of a job, or all of one size.
+    fn new(needs: &Needs, allowed: &Allowed, wanted: Option<u32>) -> Self {
+        let others = wanted.unwrap_or(WORKGROUP);
+        let large = wanted.unwrap_or(allowed.invocations.min(MOST_WORKGROUP));
+        let fours = needs.fours().max(1) as u32;
+        let has_many = needs.accounts >= MANY_ACCOUNTS;
+        Self {
+            simulate_paths: 1 << (large / fours).max(1).ilog2(),
+            net: if has_many { large } else { others },
+            net_quads: if has_many { CACHE_LINE_QUADS } else { others },
+            rank: wanted.unwrap_or(allowed.invocations.min(RANK_WORKGROUP)),
+            others,
+        }
+    }
+
+    /// Invocations of a workgroup of a stage.
+    pub fn invocations(&self, stage: Stage, assets: u32) -> u32 {
+        match stage {
+            Stage::Simulate => self.simulate_paths * assets.div_ceil(4).max(1),
+            Stage::Net => self.net,
+            Stage::Rank => self.rank,
+            Stage::Quantities | Stage::Revalue | Stage::Fold | Stage::AddLegs => self.others,
+        }
+    }
+}
+
+/// Accounts of a workgroup that nets: as many as its loops may where there are many, since they share the
+/// profits in the cache.
+fn accounts_together(needs: &Needs, groups: &Groups) -> u64 {
+    let side_by_side = u64::from(groups.net / groups.net_quads);
+    let iterations = needs.most_holdings + 1 + 5 * needs.levels;
+    let rounds = if needs.accounts < MANY_ACCOUNTS { 1 } else { MOST_ITERATIONS / iterations };
+    side_by_side * rounds.max(1)
 }
 
 /// One step of a tile's work.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Dispatch {
-    pub stage: super::shaders::Stage,
+    pub stage: Stage,
     pub grid: [u32; 3],
+    /// Of a dispatch that nets.
+    pub horizon: usize,
     pub params: Params,
 }
 
@@ -198,15 +273,15 @@ pub fn dispatches(
     workgroups: u32,
     unfolded: &mut u64,
 ) -> Vec<Dispatch> {
-    use super::shaders::Stage;
     let base = Params {
         first_low: work.first as u32,
         first_high: (work.first >> 32) as u32,
         paths: work.count as u32,
         stride: plan.stride as u32,
+        accounts_together: plan.accounts_together as u32,
         ..tables.params
     };
-    let across = work.count.div_ceil(plan.workgroup.into()) as u32;
+    let across = work.count.div_ceil(plan.groups.others.into()) as u32;
     let mut all = Vec::new();
     let total = tables.observations.last().map_or(0, |observation| observation.step_end);
     let mut step = if work.is_simulated { total } else { 0 };
@@ -214,34 +289,44 @@ pub fn dispatches(
         let end = (step + plan.steps).min(total);
         let observation = tables.observations.iter().position(|o| step < o.step_end).unwrap_or(0) as u32;
         let params = Params { step_start: step, step_end: end, observation, ..base };
-        all.push(Dispatch { stage: Stage::Simulate, grid: [across, 1, 1], params });
+        let groups = work.count.div_ceil(plan.groups.simulate_paths.into()) as u32;
+        all.push(Dispatch { stage: Stage::Simulate, grid: [groups, 1, 1], horizon: 0, params });
         step = end;
     }
-    let rows_across = work.count.div_ceil(ROW_PATHS * u64::from(plan.workgroup)) as u32;
+    let rows_across = work.count.div_ceil(ROW_PATHS * u64::from(plan.groups.others)) as u32;
     let stages = [(Stage::Quantities, across, needs.curves), (Stage::Revalue, rows_across, needs.rows)];
     for (stage, across, items) in stages {
         if items > 0 {
             let [y, z] = folded(items, workgroups);
-            all.push(Dispatch { stage, grid: [across, y, z], params: base });
+            all.push(Dispatch { stage, grid: [across, y, z], horizon: 0, params: base });
         }
     }
     if !work.net || needs.accounts == 0 {
         return all;
     }
-    let fold =
-        Dispatch { stage: Stage::Fold, grid: fold_grid(needs, plan.workgroup, workgroups), params: base };
+    let fold = Dispatch {
+        stage: Stage::Fold,
+        grid: fold_grid(needs, plan.groups.others, workgroups),
+        horizon: 0,
+        params: base,
+    };
     let mut start = 0;
     while start < work.count {
-        let end = (start + plan.slice).min(work.count);
+        let end = (start + FOLD_PATHS).min(work.count);
         if *unfolded + (end - start) > FOLD_PATHS {
             all.push(fold);
             *unfolded = 0;
         }
-        let [x, z] = folded(needs.accounts, workgroups);
-        let y = (end - start).div_ceil(NET_PATHS).div_ceil(plan.workgroup.into()) as u32;
-        for horizon in 0..needs.horizons as u32 {
-            let params = Params { horizon, slice_start: start as u32, slice_end: end as u32, ..base };
-            all.push(Dispatch { stage: Stage::Net, grid: [x, y, z], params });
+        let grid = net_grid(needs.accounts, plan.accounts_together, &plan.groups, end - start);
+        for (horizon, levels) in tables.level_ranges.iter().enumerate() {
+            let params = Params {
+                level_start: levels.start,
+                level_end: levels.end,
+                slice_start: start as u32,
+                slice_end: end as u32,
+                ..base
+            };
+            all.push(Dispatch { stage: Stage::Net, grid, horizon, params });
         }
         *unfolded += end - start;
         start = end;
@@ -251,8 +336,20 @@ pub fn dispatches(
 
 /// The dispatch that folds what the last tile left.
 pub fn last_fold(plan: &Plan, needs: &Needs, tables: &Tables, workgroups: u32) -> Dispatch {
-    let grid = fold_grid(needs, plan.workgroup, workgroups);
-    Dispatch { stage: super::shaders::Stage::Fold, grid, params: tables.params }
+    let grid = fold_grid(needs, plan.groups.others, workgroups);
+    Dispatch { stage: Stage::Fold, grid, horizon: 0, params: tables.params }
+}
+
+/// Workgroups that net accounts on so many paths; a fold's paths fit into any grid.
+pub fn net_grid(accounts: u64, together: u64, groups: &Groups, paths: u64) -> [u32; 3] {
+    let fours = paths.div_ceil(QUAD);
+    [accounts.div_ceil(together) as u32, fours.div_ceil(groups.net_quads.into()) as u32, 1]
+}
+
+/// Workgroups that rank the losses of accounts.
+pub fn rank_grid(accounts: u64, workgroups: u32) -> [u32; 3] {
+    let [x, y] = folded(accounts, workgroups);
+    [x, y, 1]
 }
 
 /// Workgroups that fold all tails.
@@ -305,10 +402,9 @@ mod tests {
     fn everything_fits_the_limits() {
         for (rows, assets, accounts) in [(1, 1, 1), (63, 2, 345), (700, 12, 40), (20_000, 64, 40_000)] {
             let needs = Needs { rows, assets, accounts, ..needs() };
-            let plan = plan(&needs, &ALLOWED, ALLOWED.tile_paths, 64).expect("it fits");
+            let plan = plan(&needs, &ALLOWED, ALLOWED.tile_paths, None).expect("it fits");
             assert_eq!(plan.stride % BLOCK as u64, 0);
-            assert!(plan.stride >= BLOCK as u64 && plan.slice <= plan.stride);
-            assert!(plan.slice.is_multiple_of(BLOCK as u64) && plan.slice <= FOLD_PATHS);
+            assert!(plan.stride >= BLOCK as u64);
             assert!(plan.stride * needs.pnl_bytes() <= ALLOWED.binding_bytes);
             assert!(plan.stride * needs.factor_bytes() <= ALLOWED.binding_bytes);
             assert!(u64::from(plan.steps) * needs.step_iterations() <= MOST_ITERATIONS);
@@ -325,7 +421,7 @@ mod tests {
             (Needs { rows: 600_000, ..needs() }, "block of paths", 600_000 * 4 * 64),
         ];
         for (needs, what, amount) in refused {
-            match plan(&needs, &ALLOWED, ALLOWED.tile_paths, 64) {
+            match plan(&needs, &ALLOWED, ALLOWED.tile_paths, None) {
                 Err(EngineFault::TooLarge { what: named, needed, available, next }) => {
                     assert!(named.contains(what), "{named}");
                     assert_eq!(needed, amount);
@@ -347,9 +443,9 @@ mod tests {
     #[test]
     fn limbs_are_folded_before_they_can_overflow() {
         let needs = Needs { observations: 0, ..needs() };
-        let tables = Tables::empty();
+        let tables = Tables { level_ranges: vec![0..1, 1..2], ..Tables::empty() };
         for tile in [64, 4096, 65_536] {
-            let plan = plan(&needs, &ALLOWED, tile, 64).expect("it fits");
+            let plan = plan(&needs, &ALLOWED, tile, None).expect("it fits");
             let (mut unfolded, mut in_limbs) = (0, 0);
             for tile in 0..100 {
                 let work = TileWork {
@@ -360,8 +456,8 @@ mod tests {
                 };
                 for dispatch in dispatches(&plan, &needs, &tables, &work, 65_535, &mut unfolded) {
                     match dispatch.stage {
-                        super::super::shaders::Stage::Fold => in_limbs = 0,
-                        super::super::shaders::Stage::Net if dispatch.params.horizon == 0 => {
+                        Stage::Fold => in_limbs = 0,
+                        Stage::Net if dispatch.horizon == 0 => {
                             in_limbs += u64::from(dispatch.params.slice_end - dispatch.params.slice_start);
                         }
                         _ => {}

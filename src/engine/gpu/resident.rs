@@ -14,7 +14,8 @@ use super::device::Device;
 use super::layout::{Params, flag};
 use super::pipelines::{Build, Pipelines};
 use super::plan::{self, Needs, Plan, TileWork};
-use super::session::{Habits, Session};
+use super::session::{Habits, On, Session};
+use super::spare::Spare;
 use crate::engine::resident::{
     DeviceProfits, Halt, Keeper, Netted, Pace, Profits, Resident, foreign, rows_bytes,
 };
@@ -57,7 +58,7 @@ struct Tile {
     factors: Buffer,
 }
 
-/// Rows from number `first` on: `[row][stride]` in each tile.
+/// Rows from number `first` on: `[block][row][BLOCK]` in each tile.
 struct Slab {
     first: u32,
     rows: u32,
@@ -107,7 +108,7 @@ impl Keeper for GpuKeeper {
         gpu.device().check()?;
         gpu.fits("bytes of an account's profits", rows_bytes(1, paths))?;
         let job = part(job, 0..0);
-        let pipelines = gpu.pipelines(job.assets as u32)?;
+        let pipelines = gpu.pipelines(&job)?;
         let mut tiles = Vec::new();
         let mut first = 0;
         while first < paths {
@@ -137,11 +138,12 @@ impl Gpu {
     }
 
     fn workgroup(&self) -> u32 {
-        self.engine.options.workgroup.unwrap_or(super::WORKGROUP)
+        self.engine.options.workgroup.unwrap_or(plan::WORKGROUP)
     }
 
-    fn pipelines(&self, assets: u32) -> Result<Arc<Pipelines>, EngineFault> {
-        let build = Build { assets, workgroup: self.workgroup(), wide_philox: self.engine.has_wide_philox() };
+    fn pipelines(&self, job: &Job) -> Result<Arc<Pipelines>, EngineFault> {
+        let groups = self.plan(job, BLOCK as u64)?.groups;
+        let build = Build { assets: job.assets as u32, groups, dialect: self.engine.dialect() };
         let mut kept = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pipelines) = kept.as_ref().filter(|pipelines| pipelines.build == build) {
             return Ok(Arc::clone(pipelines));
@@ -154,7 +156,7 @@ impl Gpu {
     fn plan(&self, job: &Job, most: u64) -> Result<Plan, EngineFault> {
         let allowed = self.engine.allowed();
         let tile = self.engine.options.tile_paths.unwrap_or(allowed.tile_paths).min(most);
-        plan::plan(&Needs::new(job, false), &allowed, tile, self.workgroup())
+        plan::plan(&Needs::new(job, false), &allowed, tile, self.engine.options.workgroup)
     }
 
     /// Factors, unless they are there, and profits of a tile.
@@ -168,7 +170,10 @@ impl Gpu {
     ) -> Result<(Buffer, Buffer), EngineFault> {
         let habits = Habits { reversed: self.engine.options.reversed, ..Habits::default() };
         let is_simulated = factors.is_some();
-        let mut session = Session::new(self.device(), pipelines, job, &[], plan, habits, factors)?;
+        // What is left of the session stays.
+        let spare = Spare::default();
+        let on = On { device: self.device(), pipelines, spare: &spare };
+        let mut session = Session::new(on, job, &[], plan, habits, factors)?;
         session.tile(&TileWork { first, count: plan.stride, is_simulated, net: false })?;
         Ok(session.left())
     }
@@ -191,7 +196,7 @@ impl Gpu {
     /// Parameters of a dispatch over paths of which a buffer holds `stride`.
     fn params(&self, paths: u64, stride: u64) -> Params {
         let flags = if self.engine.options.reversed { flag::REVERSED } else { 0 };
-        Params { paths: paths as u32, stride: stride as u32, flags, ..Params::default() }
+        Params { paths: paths as u32, stride: stride as u32, flags, ..Params::guarded() }
     }
 }
 
@@ -261,33 +266,45 @@ impl Resident for Kept {
 
     fn row_on(&self, row: u32, paths: &[usize]) -> Result<Vec<f32>, Halt> {
         let slab = self.slab_of(row)?;
-        Ok(self.on((row - slab.first) as usize, paths, |index, _| &slab.tiles[index])?)
+        let (row, rows) = (u64::from(row - slab.first), u64::from(slab.rows));
+        let part = |index: usize, block: u64| (&slab.tiles[index], (block * rows + row) * BLOCK as u64);
+        Ok(self.on(paths, part)?)
     }
 
     fn log_returns_on(&self, observation: usize, asset: usize, paths: &[usize]) -> Result<Vec<f32>, Halt> {
-        let item = (observation * self.assets + asset) * FACTORS;
-        Ok(self.on(item, paths, |_, tile| &tile.factors)?)
+        let item = ((observation * self.assets + asset) * FACTORS) as u64;
+        let part = |index: usize, block: u64| {
+            let tile = &self.tiles[index];
+            (&tile.factors, item * tile.stride + block * BLOCK as u64)
+        };
+        Ok(self.on(paths, part)?)
     }
 }
 
 impl Kept {
-    /// Numbers on some paths out of `[item][stride]` in a buffer of each tile; what lies before the
-    /// last of them is read.
+    /// Numbers on some paths. `part` says in which buffer of a tile, and from which number on, those of
+    /// a block of it are; only blocks with such a path are read.
     fn on<'a>(
-        &'a self,
-        item: usize,
+        &self,
         paths: &[usize],
-        buffer: impl Fn(usize, &'a Tile) -> &'a Buffer,
+        part: impl Fn(usize, u64) -> (&'a Buffer, u64),
     ) -> Result<Vec<f32>, EngineFault> {
-        let end = paths.iter().max().map_or(0, |last| last + 1) as u64;
-        let mut values: Vec<f32> = Vec::with_capacity(end as usize);
-        for (index, tile) in self.tiles.iter().enumerate().take_while(|(_, tile)| tile.first < end) {
-            let count = (end - tile.first).min(tile.stride) as usize;
-            let first = item as u64 * tile.stride;
-            values.extend(self.gpu.device().read_from::<f32>(buffer(index, tile), first, count)?);
-        }
-        let on = |&path: &usize| values.get(path).copied().unwrap_or(f32::NAN);
-        Ok(paths.iter().map(on).collect())
+        let block = BLOCK as u64;
+        let stride = self.tiles.first().map_or(block, |tile| tile.stride);
+        let mut wanted: Vec<u64> = paths.iter().map(|&path| path as u64 / block).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let place = |&of: &u64| {
+            let (buffer, first) = part((of * block / stride) as usize, of * block % stride / block);
+            (buffer, 4 * first, 4 * block)
+        };
+        let parts: Vec<_> = wanted.iter().map(place).collect();
+        let values: Vec<f32> = bytemuck::pod_collect_to_vec(&self.gpu.device().read_together(&parts)?);
+        let on = |&path: &usize| {
+            let at = wanted.binary_search(&(path as u64 / block)).ok()?;
+            values.get(at * BLOCK + path % BLOCK).copied()
+        };
+        Ok(paths.iter().map(|path| on(path).unwrap_or(f32::NAN)).collect())
     }
 
     fn slab_of(&self, row: u32) -> Result<Arc<Slab>, EngineFault> {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Instant;
 
+use rayon::prelude::*;
 use wgpu::{BindGroup, Buffer, SubmissionIndex};
 
 use super::device::Device;
@@ -12,6 +13,7 @@ use super::pace::Pace;
 use super::pipelines::Pipelines;
 use super::plan::{self, Dispatch, Needs, Plan, TAIL_WORDS, TileWork};
 use super::shaders::Stage;
+use super::spare::Spare;
 use super::stopwatch::Stopwatch;
 use super::submit::{self, Slots};
 use crate::engine::{EngineFault, Job, StageTimes};
@@ -24,6 +26,15 @@ pub struct Habits {
     pub losses: bool,
     /// Paths, curves, rows and accounts are taken in reverse order.
     pub reversed: bool,
+}
+
+/// What a session runs on.
+#[derive(Clone, Copy)]
+pub struct On<'a> {
+    pub device: &'a Device,
+    pub pipelines: &'a Pipelines,
+    /// Its large buffers are taken from here.
+    pub spare: &'a Spare,
 }
 
 /// A job in the memory of a device.
@@ -42,6 +53,9 @@ pub struct Session<'a> {
     simulate: BindGroup,
     quantities: BindGroup,
     revalue: BindGroup,
+    /// Levels by horizon; holders and holdings of each horizon.
+    levels: Buffer,
+    books: Vec<[Buffer; 2]>,
     /// One for each horizon.
     net: Vec<BindGroup>,
     fold: BindGroup,
@@ -56,10 +70,9 @@ const QUEUED: usize = 2;
 
 impl<'a> Session<'a> {
     /// Uploads a job, on factors that are there already if they are given. Everything that the run
-    /// needs is allocated here.
+    /// needs is allocated here, or taken from what is spare.
     pub fn new(
-        device: &'a Device,
-        pipelines: &'a Pipelines,
+        on: On<'a>,
         job: &Job,
         brackets: &[Bracket],
         plan: Plan,
@@ -69,34 +82,41 @@ impl<'a> Session<'a> {
         let mut tables = Tables::new(job);
         tables.params.flags |= if habits.reversed { flag::REVERSED } else { 0 };
         tables.params.flags |= if habits.losses { flag::KEEP_LOSSES } else { 0 };
-        let needs = Needs::new(job, habits.losses);
-        device.scoped(|| {
+        let mut needs = Needs::new(job, habits.losses);
+        if brackets.is_empty() {
+            // Nothing is sorted into tails.
+            needs.levels = 0;
+        }
+        on.device.scoped(|| {
             let bytes = plan.stride * needs.factor_bytes();
-            let factors = factors.cloned().unwrap_or_else(|| device.storage("factors", bytes));
-            Self::allocate(device, pipelines, job, brackets, plan, (needs, tables), factors)
+            let own = || on.spare.storage(on.device, "factors", bytes);
+            let factors = factors.cloned().unwrap_or_else(own);
+            Self::allocate(on, job, brackets, plan, (needs, tables), factors)
         })
     }
 
     fn allocate(
-        device: &'a Device,
-        pipelines: &'a Pipelines,
+        on: On<'a>,
         job: &Job,
         brackets: &[Bracket],
         plan: Plan,
         (needs, tables): (Needs, Tables),
         factors: Buffer,
     ) -> Self {
+        let On { device, pipelines, spare } = on;
         let limits = device.raw.limits();
         let whole = TileWork { first: 0, count: plan.stride, is_simulated: false, net: true };
         let workgroups = limits.max_compute_workgroups_per_dimension;
         let most = plan::dispatches(&plan, &needs, &tables, &whole, workgroups, &mut 0);
         // Later tiles may fold at other slices.
-        let slots = Slots::new(device, most.len() as u64 + plan.stride / plan.slice + 1);
-        let kept = device.storage("quantities", plan.stride * needs.quantity_bytes());
-        let pnl = device.storage("pnl", plan.stride * needs.pnl_bytes());
-        let losses = device.storage("losses", plan.stride * needs.loss_bytes());
-        let tails = device.storage("tails", needs.tail_bytes());
-        let totals = device.storage("totals", needs.tail_bytes());
+        let slots = Slots::new(device, most.len() as u64 + plan.stride / plan::FOLD_PATHS + 1);
+        let storage = |label, bytes| spare.storage(device, label, bytes);
+        let kept = storage("quantities", plan.stride * needs.quantity_bytes());
+        let pnl = storage("pnl", plan.stride * needs.pnl_bytes());
+        let losses = storage("losses", plan.stride * needs.loss_bytes());
+        let tails = storage("tails", needs.tail_bytes());
+        let totals = storage("totals", needs.tail_bytes());
+        device.clear(&[&tails, &totals]);
         let group = |stage: Stage, buffers: &[&Buffer]| {
             let buffers: Vec<_> = buffers.iter().map(|buffer| buffer.as_entire_binding()).collect();
             submit::bind(device, pipelines, stage, &slots, &buffers)
@@ -114,11 +134,14 @@ impl<'a> Session<'a> {
         let curves = device.table("curves", &tables.curves);
         let rows = device.table("rows", &tables.rows);
         let bracket_table = device.table("brackets", &layout::brackets(brackets));
-        let level_horizon = device.table("level horizons", &tables.level_horizon);
-        let net = job.netting.iter().map(|netting| {
-            let starts = device.table("starts", &netting.starts);
-            let holdings = device.table("holdings", &layout::holdings(netting));
-            let buffers = [&starts, &holdings, &pnl, &bracket_table, &level_horizon, &tails, &losses];
+        let levels = device.table("levels", &tables.levels);
+        let book = |netting| {
+            let holders = device.table("holders", &layout::holders(netting));
+            [holders, device.table("holdings", &layout::pairs(netting))]
+        };
+        let books: Vec<[Buffer; 2]> = job.netting.iter().map(book).collect();
+        let net = books.iter().map(|[holders, holdings]| {
+            let buffers = [holders, holdings, &pnl, &levels, &bracket_table, &tails, &losses];
             group(Stage::Net, &buffers)
         });
         Self {
@@ -126,6 +149,8 @@ impl<'a> Session<'a> {
             quantities: group(Stage::Quantities, &[&curves, &factors, &kept]),
             revalue: group(Stage::Revalue, &[&rows, &kept, &pnl]),
             net: net.collect(),
+            levels,
+            books,
             fold: group(Stage::Fold, &[&tails, &totals]),
             device,
             pipelines,
@@ -202,10 +227,15 @@ impl<'a> Session<'a> {
         let fold = plan::last_fold(&self.plan, &self.needs, &self.tables, self.workgroups());
         self.submit(&[fold])?;
         self.unfolded = 0;
+        self.read_times()?;
         let count = (self.needs.accounts * self.needs.levels) as usize;
-        let words = self.read_times_and(&self.totals.clone(), (count * TAIL_WORDS * 4) as u64)?;
+        let mut tails = Vec::with_capacity(count);
         let tail_of = |words: &[u8]| tail(&bytemuck::pod_collect_to_vec::<u8, u32>(words));
-        Ok(words.chunks_exact(4 * TAIL_WORDS).map(tail_of).collect())
+        // There may be hundreds of megabytes of them.
+        self.device.read_in_parts(&self.totals, count, 4 * TAIL_WORDS, |part| {
+            tails.par_extend(part.par_chunks_exact(4 * TAIL_WORDS).map(tail_of));
+        })?;
+        Ok(tails)
     }
 
     /// Seconds by stage up to the last [`Session::tails`]; `None` where the device does not tell.
@@ -213,26 +243,19 @@ impl<'a> Session<'a> {
         self.stopwatch.as_ref().map(|_| self.times)
     }
 
+    /// Reads the stopwatch, if there is one, and starts it again.
     fn read_times(&mut self) -> Result<(), EngineFault> {
-        self.read_times_and(&self.totals.clone(), 0).map(|_| ())
-    }
-
-    /// Reads the first bytes of a buffer, and the stopwatch with them.
-    fn read_times_and(&mut self, buffer: &Buffer, bytes: u64) -> Result<Vec<u8>, EngineFault> {
-        let Some(stopwatch) = &mut self.stopwatch else {
-            return self.device.read(buffer, bytes as usize);
-        };
-        let (ticks, ticks_bytes) = self.device.scoped(|| {
+        let Some(stopwatch) = &mut self.stopwatch else { return Ok(()) };
+        let (ticks, bytes) = self.device.scoped(|| {
             let mut encoder =
                 self.device.raw.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             let resolved = stopwatch.resolve(&mut encoder);
             self.device.queue.submit([encoder.finish()]);
             resolved
         })?;
-        let mut read = self.device.read_together(&[(buffer, 0, bytes), (ticks, 0, ticks_bytes)])?;
-        let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&read.pop().unwrap_or_default());
+        let ticks: Vec<u64> = self.device.read(ticks, bytes as usize / size_of::<u64>())?;
         self.times += stopwatch.finish(&ticks);
-        Ok(read.pop().unwrap_or_default())
+        Ok(())
     }
 
     /// Ends the session, and leaves the factors and the profits of its last tile on the device.
@@ -247,23 +270,45 @@ impl<'a> Session<'a> {
         self.device.read(&self.factors, all / (observations + 1) * observations)
     }
 
-    /// Profits of the tile, `[row][stride]`.
+    /// Profits of the tile, `[block][row][BLOCK]`.
     pub fn pnl(&self) -> Result<Vec<f32>, EngineFault> {
         self.device.read(&self.pnl, (self.plan.stride * self.needs.pnl_bytes() / 4) as usize)
     }
 
     /// Losses of the tile at a horizon, `[account][stride]`.
-    pub fn losses(&mut self, horizon: u32, work: &TileWork) -> Result<Vec<f32>, EngineFault> {
+    pub fn losses(&mut self, horizon: usize, work: &TileWork) -> Result<Vec<f32>, EngineFault> {
         let workgroups = self.workgroups();
         let net = TileWork { net: true, ..*work };
         let all = plan::dispatches(&self.plan, &self.needs, &self.tables, &net, workgroups, &mut 0);
-        let of_horizon = |d: &Dispatch| d.stage == Stage::Net && d.params.horizon == horizon;
+        let of_horizon = |d: &Dispatch| d.stage == Stage::Net && d.horizon == horizon;
         let dispatches: Vec<Dispatch> = all.into_iter().filter(of_horizon).collect();
         self.submit(&dispatches)?;
         self.device.read(&self.losses, (self.plan.stride * self.needs.loss_bytes() / 4) as usize)
     }
 
-    fn workgroups(&self) -> u32 {
+    pub(super) fn device(&self) -> &'a Device {
+        self.device
+    }
+
+    pub(super) fn pipelines(&self) -> &'a Pipelines {
+        self.pipelines
+    }
+
+    pub(super) fn slots(&self) -> &Slots {
+        &self.slots
+    }
+
+    pub(super) fn tables(&self) -> &Tables {
+        &self.tables
+    }
+
+    /// What netting reads at a horizon, in the order of its bindings: holders, holdings, profits, levels.
+    pub(super) fn netting_buffers(&self, horizon: usize) -> [&Buffer; 4] {
+        let [holders, holdings] = &self.books[horizon];
+        [holders, holdings, &self.pnl, &self.levels]
+    }
+
+    pub(super) fn workgroups(&self) -> u32 {
         self.device.raw.limits().max_compute_workgroups_per_dimension
     }
 
@@ -280,9 +325,9 @@ impl<'a> Session<'a> {
             Stage::Simulate => &self.simulate,
             Stage::Quantities => &self.quantities,
             Stage::Revalue => &self.revalue,
-            Stage::Net => &self.net[dispatch.params.horizon as usize],
+            Stage::Net => &self.net[dispatch.horizon],
             Stage::Fold => &self.fold,
-            Stage::AddLegs => unreachable!("a session nets accounts whole"),
+            Stage::Rank | Stage::AddLegs => unreachable!("a session's own dispatches have none"),
         }
     }
 }

@@ -3,10 +3,13 @@
 use wgpu::naga;
 
 use super::layout;
-use super::shaders::Stage;
+use super::plan::Groups;
+use super::shaders::{Dialect, Stage};
 
-fn parsed(stage: Stage, assets: u32, wide: bool) -> naga::Module {
-    let source = stage.source(assets, wide);
+const GROUPS: Groups = Groups { simulate_paths: 4, net: 256, net_quads: 8, rank: 64, others: 64 };
+
+fn parsed(stage: Stage, assets: u32, dialect: Dialect) -> naga::Module {
+    let source = stage.source(assets, &GROUPS, dialect);
     naga::front::wgsl::parse_str(&source)
         .unwrap_or_else(|error| panic!("{}: {}", stage.name(), error.emit_to_string(&source)))
 }
@@ -23,8 +26,9 @@ fn every_stage_is_valid() {
     stages.sort_unstable();
     assert_eq!(files, stages, "every entry file is a stage and every stage has one");
     for stage in Stage::ALL {
-        for (assets, wide) in [(1, false), (12, true), (256, false)] {
-            let module = parsed(stage, assets, wide);
+        let fastest = Dialect { wide_products: true, fused_guards: true };
+        for (assets, dialect) in [(1, Dialect::PLAIN), (12, fastest), (256, Dialect::PLAIN)] {
+            let module = parsed(stage, assets, dialect);
             let capabilities = naga::valid::Capabilities::SHADER_INT64;
             let mut validator =
                 naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities);
@@ -37,7 +41,8 @@ fn every_stage_is_valid() {
 
 #[test]
 fn an_invalid_shader_is_seen() {
-    let source = Stage::Net.source(3, false).replace("let loss = -sum;", "let loss = -summ;");
+    let source =
+        Stage::Net.source(3, &GROUPS, Dialect::PLAIN).replace("let loss = loss_of(", "let loss = losses_of(");
     assert!(naga::front::wgsl::parse_str(&source).is_err());
 }
 
@@ -45,7 +50,7 @@ fn an_invalid_shader_is_seen() {
 fn structures_are_laid_out_as_on_the_host() {
     let mut seen = std::collections::BTreeSet::new();
     for stage in Stage::ALL {
-        let module = parsed(stage, 3, false);
+        let module = parsed(stage, 3, Dialect::PLAIN);
         for (name, size, fields) in layout::described() {
             let found = module.types.iter().find(|(_, declared)| declared.name.as_deref() == Some(name));
             let Some((_, declared)) = found else { continue };
@@ -65,6 +70,8 @@ fn structures_are_laid_out_as_on_the_host() {
 #[test]
 fn constants_are_those_of_the_host() {
     let expected = [
+        ("BLOCK", crate::engine::BLOCK as u32),
+        ("RANKED_PATHS", crate::engine::KEPT_PATHS as u32),
         ("FACTORS", crate::engine::FACTORS as u32),
         ("QUANTITIES", layout::QUANTITIES),
         ("BINS", crate::risk::BINS as u32),
@@ -78,7 +85,7 @@ fn constants_are_those_of_the_host() {
         ("BASIS_MOVES", layout::flag::BASIS_MOVES),
         ("NONE", layout::NONE),
     ];
-    let module = parsed(Stage::Net, 3, false);
+    let module = parsed(Stage::Net, 3, Dialect::PLAIN);
     for (name, value) in expected {
         let (_, constant) = module
             .constants

@@ -84,7 +84,7 @@ impl Stopwatch {
                 Stage::Simulate => &mut times.simulate,
                 Stage::Quantities => &mut times.quantities,
                 Stage::Revalue => &mut times.revalue,
-                Stage::Net | Stage::AddLegs => &mut times.net,
+                Stage::Net | Stage::Rank | Stage::AddLegs => &mut times.net,
                 Stage::Fold => &mut times.fold,
             } += seconds;
         }

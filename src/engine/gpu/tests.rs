@@ -5,6 +5,7 @@ use std::path::Path;
 use super::*;
 use crate::engine::Pilot;
 use crate::engine::cpu::CpuEngine;
+use crate::generate::{self, Night};
 use crate::market::{JumpSize, Market};
 use crate::run;
 use crate::scenario::{self, Precision, Scenario};
@@ -132,7 +133,7 @@ fn quickstart_is_the_same_on_any_number_of_paths() {
 #[test]
 fn sizes_order_and_variants_do_not_matter() {
     let job = job(&quickstart());
-    let split = GpuOptions { philox: PhiloxVariant::Split, ..GpuOptions::default() };
+    let split = GpuOptions { dialect: Some(Dialect::PLAIN), ..GpuOptions::default() };
     let mut variants = vec![split.clone(), GpuOptions { reversed: true, ..GpuOptions::default() }];
     for workgroup in [32, 128, 256] {
         variants.push(GpuOptions { workgroup: Some(workgroup), ..GpuOptions::default() });
@@ -240,16 +241,60 @@ fn paths_beyond_32_bits_are_the_same() {
     compare(&mut gpu, &job, &job, start..start + 345).assert_same();
 }
 
+/// Several workgroups of accounts, and paths that are several invocations.
+#[test]
+fn many_assets_and_accounts_are_the_same() {
+    let Some(mut gpu) = engine(GpuOptions::default()) else { return };
+    let night = Night { accounts: 1200, positions: 9000, instruments: 150, assets: 21, seed: 3, paths: 345 };
+    let folder = tempfile::tempdir().expect("there is room");
+    generate::generate(&night, folder.path()).expect("it can be written");
+    let scenario = scenario::read(&folder.path().join("scenario.yaml")).expect("it is valid");
+    let job = job(&scenario);
+    assert!(job.accounts() > 1100 && job.assets == 21, "{} accounts", job.accounts());
+    compare(&mut gpu, &job, &job, 0..345).assert_same();
+    compare_brackets(&mut gpu, &job, 345);
+}
+
+#[test]
+fn the_pilot_has_the_same_brackets() {
+    let Some(mut gpu) = engine(GpuOptions::default()) else { return };
+    for job in [job(&quickstart()), job(&nightly())] {
+        for run in [100_000, 5001, 99] {
+            compare_brackets(&mut gpu, &job, run);
+        }
+    }
+}
+
+fn compare_brackets(gpu: &mut GpuEngine, job: &Job, run: u64) {
+    let pilot = Pilot::new(job, run);
+    let paths = run.min(KEPT_PATHS) as usize;
+    let ranks: Vec<_> =
+        job.levels.iter().map(|level| LevelRanks::new(level.confidence, paths, 1.0)).collect();
+    let mut rank = |ranks: &[LevelRanks]| {
+        let ranked = gpu.rank(job, paths as u64, ranks).expect("the device ranks");
+        ranked.expect("a pilot fits into a tile")
+    };
+    let ranked = rank(&ranks);
+    let scales = job.scale.iter().flat_map(|scale| job.levels.iter().map(move |_| *scale));
+    let brackets: Vec<_> =
+        ranked.iter().zip(scales).map(|(ranked, scale)| Bracket::around(ranked, 1.0, scale)).collect();
+    assert_eq!(brackets, pilot.brackets(job, 1.0));
+    // Other ranks are other losses.
+    let others: Vec<_> = ranks.iter().map(|rank| LevelRanks { inside: rank.inside / 2, ..*rank }).collect();
+    assert_ne!(rank(&others), ranked);
+    assert_eq!(pilot.brackets_on(gpu, job), brackets);
+}
+
 #[test]
 fn many_steps_take_many_dispatches() {
     let Some(mut gpu) = engine(GpuOptions::default()) else { return };
     let job = with(&quickstart(), |s| {
         s.simulation.exact_steps = false;
-        s.simulation.steps = 3001;
+        s.simulation.steps = 8001;
     });
     let needs = Needs::new(&job, false);
-    let plan = plan::plan(&needs, &gpu.allowed(), 192, 64).expect("it fits");
-    assert!(plan.steps < job.steps() / 4, "{plan:?}");
+    let plan = plan::plan(&needs, &gpu.allowed(), 192, None).expect("it fits");
+    assert!(plan.steps < job.steps(), "{plan:?}");
     compare(&mut gpu, &job, &job, 0..129).assert_same();
 }
 

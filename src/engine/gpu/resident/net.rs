@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use wgpu::{BindGroup, BindingResource, Buffer, BufferBinding, BufferSize};
 
-use super::super::layout::{self, Holding, Params};
-use super::super::plan::{self, Dispatch, FOLD_PATHS, MOST_ITERATIONS, NET_PATHS, Needs, TAIL_WORDS};
+use super::super::layout::{self, Holder, Holding, Params};
+use super::super::plan::{self, Dispatch, FOLD_PATHS, MOST_ITERATIONS, Needs, QUAD, TAIL_WORDS};
 use super::super::session;
 use super::super::shaders::Stage;
 use super::super::submit::{self, Slots};
@@ -84,7 +84,7 @@ impl Kept {
         profits: &Buffer,
         slots: &Slots,
     ) -> Result<Vec<(Dispatch, BindGroup)>, EngineFault> {
-        let groups = count.div_ceil(NET_PATHS).div_ceil(self.gpu.workgroup().into()) as u32;
+        let groups = (count / QUAD).div_ceil(self.gpu.workgroup().into()) as u32;
         let window = BindingResource::Buffer(BufferBinding {
             buffer: profits,
             offset: 4 * tile.first,
@@ -94,12 +94,13 @@ impl Kept {
             let params = Params {
                 slice_start: run.legs.start as u32,
                 slice_end: run.legs.end as u32,
+                rows: run.slab.rows,
                 ..self.gpu.params(count, tile.stride)
             };
             let buffers =
                 [legs.as_entire_binding(), run.slab.tiles[index].as_entire_binding(), window.clone()];
             let bindings = submit::bind(self.gpu.device(), &self.pipelines, Stage::AddLegs, slots, &buffers);
-            (Dispatch { stage: Stage::AddLegs, grid: [groups, 1, 1], params }, bindings)
+            (Dispatch { stage: Stage::AddLegs, grid: [groups, 1, 1], horizon: 0, params }, bindings)
         };
         self.gpu.device().scoped(|| runs.iter().map(dispatch).collect())
     }
@@ -112,17 +113,19 @@ impl Kept {
         let slices = self.paths.div_ceil(FOLD_PATHS);
         let (slots, net, fold, totals) = device.scoped(|| {
             let slots = Slots::new(device, 2 * slices);
-            let starts = device.table("starts", &[0u32, 1]);
-            let holdings = device.table("holdings", &[Holding { row: 0, quantity: 1.0 }]);
+            let holders =
+                device.table("holders", &[Holder { account: 0, first_pair: 0, holdings: 1, padding: 0 }]);
+            let holdings = device.table("holdings", &[Holding { row: 0, quantity: 1.0 }, Holding::default()]);
             let brackets = device.table("brackets", &layout::brackets(brackets));
-            let horizons = device.table("level horizons", &vec![0u32; levels as usize]);
+            let order: Vec<u32> = (0..levels as u32).collect();
+            let order = device.table("levels", &order);
             let [tails, totals] = ["tails", "totals"].map(|label| device.storage(label, bytes));
             let losses = device.storage("losses", 0);
             let bind = |stage, buffers: &[&Buffer]| {
                 let buffers: Vec<_> = buffers.iter().map(|buffer| buffer.as_entire_binding()).collect();
                 submit::bind(device, &self.pipelines, stage, &slots, &buffers)
             };
-            let net = bind(Stage::Net, &[&starts, &holdings, profits, &brackets, &horizons, &tails, &losses]);
+            let net = bind(Stage::Net, &[&holders, &holdings, profits, &order, &brackets, &tails, &losses]);
             let fold = bind(Stage::Fold, &[&tails, &totals]);
             (slots, net, fold, totals)
         })?;
@@ -137,17 +140,24 @@ impl Kept {
     /// Dispatches that collect the tails of profits, folded before a limb could overflow.
     fn collecting(&self, levels: u32) -> Vec<Dispatch> {
         let stride = self.paths.next_multiple_of(BLOCK as u64);
-        let base = Params { accounts: 1, levels, ..self.gpu.params(self.paths, stride) };
-        let workgroup = u64::from(self.gpu.workgroup());
+        let base = Params {
+            accounts: 1,
+            accounts_together: 1,
+            rows: 1,
+            levels,
+            level_end: levels,
+            ..self.gpu.params(self.paths, stride)
+        };
         let needs = Needs { accounts: 1, levels: levels.into(), ..Needs::default() };
         let workgroups = self.gpu.device().raw.limits().max_compute_workgroups_per_dimension;
         let grid = plan::fold_grid(&needs, self.gpu.workgroup(), workgroups);
-        let fold = Dispatch { stage: Stage::Fold, grid, params: base };
+        let fold = Dispatch { stage: Stage::Fold, grid, horizon: 0, params: base };
+        let groups = &self.pipelines.build.groups;
         let slice = |start: u64| {
             let end = (start + FOLD_PATHS).min(self.paths);
+            let grid = plan::net_grid(1, 1, groups, end - start);
             let params = Params { slice_start: start as u32, slice_end: end as u32, ..base };
-            let groups = (end - start).div_ceil(NET_PATHS).div_ceil(workgroup) as u32;
-            [Dispatch { stage: Stage::Net, grid: [1, groups, 1], params }, fold]
+            [Dispatch { stage: Stage::Net, grid, horizon: 0, params }, fold]
         };
         (0..self.paths).step_by(FOLD_PATHS as usize).flat_map(slice).collect()
     }

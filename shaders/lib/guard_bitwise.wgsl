@@ -13,7 +13,10 @@ fn add(a: f32, b: f32) -> f32 {
     return bitcast<f32>(bitcast<u32>(a + b) ^ guard_zero());
 }
 
-/// The same for four numbers: what made them rounds on its own.
-fn guard4(x: vec4<f32>) -> vec4<f32> {
-    return bitcast<vec4<f32>>(bitcast<vec4<u32>>(x) ^ vec4<u32>(guard_zero()));
+fn mul4(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
+    return bitcast<vec4<f32>>(bitcast<vec4<u32>>(a * b) ^ vec4<u32>(guard_zero()));
+}
+
+fn add4(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
+    return bitcast<vec4<f32>>(bitcast<vec4<u32>>(a + b) ^ vec4<u32>(guard_zero()));
 }
