@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::lines::Aligned;
 use crate::engine::BLOCK;
 use crate::engine::job::Netting;
-use crate::numeric::Real;
+use crate::numeric::{Float, Real};
 
 /// One horizon's netting with quantities in the engine's precision.
 pub struct Holdings<'a, S> {
@@ -17,7 +17,7 @@ pub struct Holdings<'a, S> {
     rows: Range<usize>,
 }
 
-impl<'a, S: Real> Holdings<'a, S> {
+impl<'a, S: Float> Holdings<'a, S> {
     pub fn new(netting: &'a Netting) -> Self {
         let quantity = netting.quantity.iter().map(|&x| S::constant(x)).collect();
         let (first, last) = (netting.row.iter().min(), netting.row.iter().max());
@@ -32,9 +32,14 @@ impl<'a, S: Real> Holdings<'a, S> {
 
     /// The same, put into `room`: in their order they are fetched ahead, in that of the holdings they
     /// would not be.
+    #[inline(always)]
     pub fn fetch(&self, pnl: &[S], room: &mut Vec<Aligned<S>>) {
-        room.clear();
-        room.extend(self.held(pnl).iter().map(|row| Aligned(*row)));
+        let held = self.held(pnl);
+        room.resize(held.len(), Aligned::default());
+        // A loop, which is compiled for the instruction set of whoever calls.
+        for (room, row) in room.iter_mut().zip(held) {
+            room.0 = *row;
+        }
     }
 
     /// The rows from the first to the last that is held.

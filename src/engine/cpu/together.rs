@@ -10,8 +10,8 @@ use crate::numeric::{Float, Real};
 
 /// Accounts that are netted together.
 pub const TOGETHER: usize = 4;
-/// An account of fewer holdings has too little to share.
-const LEAST_HOLDINGS: u32 = 32;
+/// Rows for each holding of an account, beyond which it has too little to share.
+const ROWS_PER_HOLDING: usize = 8;
 /// How many holdings ahead a row is looked for in the other accounts of a group.
 const SOON: usize = 16;
 /// Holdings that cost as much, each account by itself, as a row does for all accounts together.
@@ -42,7 +42,8 @@ impl<S: Float> Order<S> {
     /// Puts those together that hold much the same.
     pub fn new(holdings: &Holdings<'_, S>, accounts: Range<usize>) -> Self {
         let held = |account: &usize| holdings.of(*account).0.len();
-        let mut large: Vec<usize> = accounts.clone().filter(|a| held(a) >= LEAST_HOLDINGS as usize).collect();
+        let least = holdings.rows().len() / ROWS_PER_HOLDING;
+        let mut large: Vec<usize> = accounts.clone().filter(|account| held(account) >= least).collect();
         large.sort_by_key(|account| Reverse(held(account)));
         let mut order = Self { groups: Vec::new(), accounts: Vec::with_capacity(accounts.len()) };
         let mut is_grouped = vec![false; accounts.len()];
