@@ -17,6 +17,7 @@ mod tail_paths;
 mod together;
 
 use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rayon::prelude::*;
 
@@ -205,35 +206,58 @@ impl CpuEngine {
         let holdings: Vec<_> = job.netting.iter().map(Holdings::<R::Scalar>::new).collect();
         let levels = job.levels.len();
         let mut tasks = Task::share_out(job, &holdings, rayon::current_num_threads());
-        let factor_len = model.observations.len() * model.assets * FACTORS * BLOCK;
         let row_len = (model.rows.len() * BLOCK).max(1);
-        let mut tile = Lines::<R::Scalar>::new(self.tile_blocks * row_len);
+        let rooms = Rooms::new(|| ThreadRoom::<R>::new(&model));
         let clock = Clock::default();
+        let tile_of = |first: u64| {
+            let count = paths.end.saturating_sub(first).min((self.tile_blocks * BLOCK) as u64);
+            (count, count.div_ceil(BLOCK as u64) as usize * row_len)
+        };
+        // A tile is netted while the next is simulated: in the order of the tasks netting comes first, and
+        // the short simulations of blocks fill the time until the last long task is done.
+        let [mut tile, mut next] = [0; 2].map(|_| Lines::<R::Scalar>::new(self.tile_blocks * row_len));
+        let (mut count, mut len) = (0, 0);
         let mut first = paths.start;
-        while first < paths.end {
-            let count = (paths.end - first).min((self.tile_blocks * BLOCK) as u64);
-            let blocks = count.div_ceil(BLOCK as u64) as usize;
-            let tile = &mut tile[..blocks * row_len];
-            tile.par_chunks_mut(row_len).enumerate().for_each_init(
-                || (simulate::State::<R>::new(&model), Lines::<R::Scalar>::new(factor_len)),
-                |(state, factors), (block, pnl)| {
-                    let paths = Consecutive(first + (block * BLOCK) as u64);
-                    let clock = Some(&clock);
-                    let work = PriceBlock::<R, _> { model: &model, state, paths, factors, pnl, clock };
-                    self.instructions.dispatch(work);
-                },
-            );
-            let work =
-                Collecting { job, holdings: &holdings, brackets, tile, row_len, count: count as usize };
-            split_tails(tails, &tasks, levels).into_par_iter().zip(&mut tasks).for_each_init(
-                Room::new,
-                |room, (tails, task)| {
-                    let collecting = CollectTile::<R> { work: &work, task, tails, room };
-                    clock.net(|| self.instructions.dispatch(collecting));
-                },
-            );
+        loop {
+            let (next_count, next_len) = tile_of(first + count);
+            let work = Collecting {
+                job,
+                holdings: &holdings,
+                brackets,
+                tile: &tile[..len],
+                row_len,
+                count: count as usize,
+            };
+            let (work, model, rooms, clock) = (&work, &model, &rooms, &clock);
+            rayon::scope_fifo(|scope| {
+                if count > 0 {
+                    for (tails, task) in split_tails(tails, &tasks, levels).into_iter().zip(&mut tasks) {
+                        scope.spawn_fifo(move |_| {
+                            let room = &mut rooms.own().net;
+                            let collecting = CollectTile::<R> { work, task, tails, room };
+                            clock.net(|| self.instructions.dispatch(collecting));
+                        });
+                    }
+                }
+                for (block, pnl) in next[..next_len].chunks_mut(row_len).enumerate() {
+                    scope.spawn_fifo(move |_| {
+                        let ThreadRoom { state, factors, .. } = &mut *rooms.own();
+                        let paths = Consecutive(first + count + (block * BLOCK) as u64);
+                        let clock = Some(clock);
+                        let work = PriceBlock::<R, _> { model, state, paths, factors, pnl, clock };
+                        self.instructions.dispatch(work);
+                    });
+                }
+            });
             first += count;
-            progress(first - paths.start);
+            if count > 0 {
+                progress(first - paths.start);
+            }
+            if next_count == 0 {
+                break;
+            }
+            std::mem::swap(&mut tile, &mut next);
+            (count, len) = (next_count, next_len);
         }
         split_tails(tails, &tasks, levels).into_par_iter().zip(&mut tasks).for_each(|(tails, task)| {
             let brackets = &brackets[task.tails(levels)];
@@ -297,7 +321,8 @@ impl Engine for CpuEngine {
         let fixed = entries * scalar + tasks + threads * (block + row_block + Log::BYTES);
         let least = (2 * rayon::current_num_threads()).max(LEAST_BLOCKS) as u64;
         let cached = (TILE_BYTES / row_block).max(least).min(self.tile_blocks as u64);
-        let tile_block = row_block + Log::block_bytes(tails);
+        // Two tiles, of which one is simulated while the other is netted.
+        let tile_block = 2 * row_block + Log::block_bytes(tails);
         let blocks = (allowed.saturating_sub(fixed) / tile_block).clamp(1, cached);
         self.tile_blocks = blocks as usize;
         fixed + blocks * tile_block
@@ -378,6 +403,35 @@ fn instruction_set(instructions: pulp::Arch) -> String {
         "V3" => "AVX2".to_owned(),
         "Scalar" => "baseline".to_owned(),
         other => other.to_owned(),
+    }
+}
+
+/// What a thread works in: state and factors of a block, and what netting needs.
+struct ThreadRoom<R: Real> {
+    state: simulate::State<R>,
+    factors: Lines<R::Scalar>,
+    net: Room<R::Scalar>,
+}
+
+impl<R: Real> ThreadRoom<R> {
+    fn new(model: &Model<R::Scalar>) -> Self {
+        let factor_len = model.observations.len() * model.assets * FACTORS * BLOCK;
+        Self { state: simulate::State::new(model), factors: Lines::new(factor_len), net: Room::new() }
+    }
+}
+
+/// A room for each thread of the pool, none of which waits for another's.
+struct Rooms<T>(Vec<Mutex<T>>);
+
+impl<T> Rooms<T> {
+    fn new(make: impl Fn() -> T) -> Self {
+        Self((0..rayon::current_num_threads()).map(|_| Mutex::new(make())).collect())
+    }
+
+    /// That of the thread that asks.
+    fn own(&self) -> MutexGuard<'_, T> {
+        let thread = rayon::current_thread_index().unwrap_or_default();
+        self.0[thread].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
