@@ -209,22 +209,20 @@ impl CpuEngine {
         let row_len = (model.rows.len() * BLOCK).max(1);
         let rooms = Rooms::new(|| ThreadRoom::<R>::new(&model));
         let clock = Clock::default();
-        let tile_of = |first: u64| {
-            let count = paths.end.saturating_sub(first).min((self.tile_blocks * BLOCK) as u64);
-            (count, count.div_ceil(BLOCK as u64) as usize * row_len)
-        };
+        let len = |count: u64| count.div_ceil(BLOCK as u64) as usize * row_len;
         // A tile is netted while the next is simulated: in the order of the tasks netting comes first, and
         // the short simulations of blocks fill the time until the last long task is done.
         let [mut tile, mut next] = [0; 2].map(|_| Lines::<R::Scalar>::new(self.tile_blocks * row_len));
-        let (mut count, mut len) = (0, 0);
-        let mut first = paths.start;
+        // Before the first tile there is one without paths.
+        let (mut first, mut count) = (paths.start, 0);
         loop {
-            let (next_count, next_len) = tile_of(first + count);
+            let next_first = first + count;
+            let next_count = (paths.end - next_first).min((self.tile_blocks * BLOCK) as u64);
             let work = Collecting {
                 job,
                 holdings: &holdings,
                 brackets,
-                tile: &tile[..len],
+                tile: &tile[..len(count)],
                 row_len,
                 count: count as usize,
             };
@@ -239,25 +237,24 @@ impl CpuEngine {
                         });
                     }
                 }
-                for (block, pnl) in next[..next_len].chunks_mut(row_len).enumerate() {
+                for (block, pnl) in next[..len(next_count)].chunks_mut(row_len).enumerate() {
                     scope.spawn_fifo(move |_| {
                         let ThreadRoom { state, factors, .. } = &mut *rooms.own();
-                        let paths = Consecutive(first + count + (block * BLOCK) as u64);
+                        let paths = Consecutive(next_first + (block * BLOCK) as u64);
                         let clock = Some(clock);
                         let work = PriceBlock::<R, _> { model, state, paths, factors, pnl, clock };
                         self.instructions.dispatch(work);
                     });
                 }
             });
-            first += count;
             if count > 0 {
-                progress(first - paths.start);
+                progress(next_first - paths.start);
             }
             if next_count == 0 {
                 break;
             }
             std::mem::swap(&mut tile, &mut next);
-            (count, len) = (next_count, next_len);
+            (first, count) = (next_first, next_count);
         }
         split_tails(tails, &tasks, levels).into_par_iter().zip(&mut tasks).for_each(|(tails, task)| {
             let brackets = &brackets[task.tails(levels)];

@@ -186,7 +186,9 @@ fn summary(adapter: &Adapter) -> AdapterSummary {
         max_binding_bytes: limits.max_storage_buffer_binding_size,
         max_buffer_bytes: limits.max_buffer_size,
         max_workgroups: limits.max_compute_workgroups_per_dimension,
-        max_workgroup_size: limits.max_compute_invocations_per_workgroup,
+        max_workgroup_size: limits
+            .max_compute_invocations_per_workgroup
+            .min(limits.max_compute_workgroup_size_x),
         shader_int64: features.contains(Features::SHADER_INT64),
         subgroup: features.contains(Features::SUBGROUP),
         timestamp_query: features.contains(Features::TIMESTAMP_QUERY),

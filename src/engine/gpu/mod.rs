@@ -11,7 +11,6 @@ mod numeric_tests;
 mod pace;
 mod pipelines;
 mod plan;
-mod rank;
 mod resident;
 #[cfg(test)]
 mod resident_tests;

@@ -209,17 +209,21 @@ impl Groups {
     /// Those of stages whose sizes do not matter.
     pub const SMALLEST: Self = Self { simulate_paths: 1, net: 1, net_quads: 1, rank: 1, others: 1 };
 
-    /// Those of a job, or all of one size.
+    /// Those of a job, or all of one size. Powers of two, so that those of a stage that divides them among
+    /// accounts and paths come out even: no loss is taken twice or left out.
     fn new(needs: &Needs, allowed: &Allowed, wanted: Option<u32>) -> Self {
-        let others = wanted.unwrap_or(WORKGROUP);
-        let large = wanted.unwrap_or(allowed.invocations.min(MOST_WORKGROUP));
+        let size = |usual: u32| {
+            let most = wanted.unwrap_or(allowed.invocations.min(usual));
+            1 << most.max(1).ilog2()
+        };
+        let (others, large) = (size(WORKGROUP), size(MOST_WORKGROUP));
         let fours = needs.fours().max(1) as u32;
         let has_many = needs.accounts >= MANY_ACCOUNTS;
         Self {
             simulate_paths: 1 << (large / fours).max(1).ilog2(),
             net: if has_many { large } else { others },
-            net_quads: if has_many { CACHE_LINE_QUADS } else { others },
-            rank: wanted.unwrap_or(allowed.invocations.min(RANK_WORKGROUP)),
+            net_quads: if has_many { CACHE_LINE_QUADS.min(large) } else { others },
+            rank: size(RANK_WORKGROUP),
             others,
         }
     }
@@ -369,6 +373,7 @@ fn folded(items: u64, side: u32) -> [u32; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::KEPT_PATHS;
 
     const ALLOWED: Allowed = Allowed {
         binding_bytes: 128 << 20,
@@ -428,6 +433,25 @@ mod tests {
                     assert!(available < needed && next.contains("--device cpu"));
                 }
                 other => panic!("{what}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn workgroups_come_out_even_whatever_a_device_allows() {
+        for invocations in [1, 5, 96, 128, 192, 256, 384, 900, 1024, 1536] {
+            let allowed = Allowed { invocations, ..ALLOWED };
+            for accounts in [1, 40_000] {
+                let needs = Needs { accounts, assets: 1, ..needs() };
+                let plan = plan(&needs, &allowed, ALLOWED.tile_paths, None).expect("it fits");
+                let groups = plan.groups;
+                for stage in Stage::ALL {
+                    let size = groups.invocations(stage, 1);
+                    assert!(size >= 1 && size <= invocations, "{stage:?}: {size} of {invocations}");
+                }
+                assert_eq!(groups.net % groups.net_quads, 0, "{groups:?}");
+                assert_eq!(plan.accounts_together % u64::from(groups.net / groups.net_quads), 0, "{plan:?}");
+                assert_eq!(KEPT_PATHS % (4 * u64::from(groups.rank)), 0, "{groups:?}");
             }
         }
     }

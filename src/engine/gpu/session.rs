@@ -1,5 +1,7 @@
 //! One job on a device: its tables and tiles in buffers, and the tiles' work.
 
+mod rank;
+
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Instant;
@@ -286,29 +288,7 @@ impl<'a> Session<'a> {
         self.device.read(&self.losses, (self.plan.stride * self.needs.loss_bytes() / 4) as usize)
     }
 
-    pub(super) fn device(&self) -> &'a Device {
-        self.device
-    }
-
-    pub(super) fn pipelines(&self) -> &'a Pipelines {
-        self.pipelines
-    }
-
-    pub(super) fn slots(&self) -> &Slots {
-        &self.slots
-    }
-
-    pub(super) fn tables(&self) -> &Tables {
-        &self.tables
-    }
-
-    /// What netting reads at a horizon, in the order of its bindings: holders, holdings, profits, levels.
-    pub(super) fn netting_buffers(&self, horizon: usize) -> [&Buffer; 4] {
-        let [holders, holdings] = &self.books[horizon];
-        [holders, holdings, &self.pnl, &self.levels]
-    }
-
-    pub(super) fn workgroups(&self) -> u32 {
+    fn workgroups(&self) -> u32 {
         self.device.raw.limits().max_compute_workgroups_per_dimension
     }
 

@@ -1,10 +1,10 @@
 //! Accounts' losses at some ranks among the first paths: the pilot's brackets without its losses.
 
-use super::layout::Params;
-use super::plan::{self, Dispatch, TileWork};
-use super::session::Session;
-use super::shaders::Stage;
-use super::submit;
+use super::super::layout::Params;
+use super::super::plan::{self, Dispatch, TileWork};
+use super::super::shaders::Stage;
+use super::super::submit;
+use super::Session;
 use crate::engine::{BLOCK, EngineFault, Job, KEPT_PATHS};
 use crate::risk::{LevelRanks, RankedLosses};
 
@@ -20,7 +20,7 @@ impl Session<'_> {
         assert!(paths <= KEPT_PATHS && paths <= self.stride(), "a pilot is one tile");
         let count = paths.next_multiple_of(BLOCK as u64);
         self.tile(&TileWork { first: 0, count, is_simulated: false, net: false })?;
-        let device = self.device();
+        let device = self.device;
         let words: Vec<[u32; 2]> = ranks.iter().map(|rank| [rank.inside as u32, rank.above as u32]).collect();
         let results = job.accounts() * job.levels.len();
         let (rank_table, ranked) = device.scoped(|| {
@@ -29,15 +29,16 @@ impl Session<'_> {
         })?;
         let bindings = device.scoped(|| {
             let bind = |horizon| {
-                let buffers = self.netting_buffers(horizon).into_iter().chain([&rank_table, &ranked]);
-                let buffers: Vec<_> = buffers.map(|buffer| buffer.as_entire_binding()).collect();
-                submit::bind(device, self.pipelines(), Stage::Rank, self.slots(), &buffers)
+                let [holders, holdings] = &self.books[horizon];
+                let buffers = [holders, holdings, &self.pnl, &self.levels, &rank_table, &ranked];
+                let buffers = buffers.map(|buffer| buffer.as_entire_binding());
+                submit::bind(device, self.pipelines, Stage::Rank, &self.slots, &buffers)
             };
             (0..job.horizons.len()).map(bind).collect::<Vec<_>>()
         })?;
         let dispatches: Vec<Dispatch> = self.ranking(job.accounts() as u64, paths);
         let work: Vec<_> = dispatches.iter().map(|d| (d, &bindings[d.horizon])).collect();
-        submit::submit(device, self.pipelines(), self.slots(), &work, &mut None)?;
+        submit::submit(device, self.pipelines, &self.slots, &work, &mut None)?;
         let losses: Vec<[f32; 4]> = device.read(&ranked, results)?;
         let of = |&[floor, ceiling, largest, _]: &[f32; 4]| RankedLosses { floor, ceiling, largest };
         Ok(losses.iter().map(of).collect())
@@ -52,10 +53,10 @@ impl Session<'_> {
                 stride: self.stride() as u32,
                 level_start: levels.start,
                 level_end: levels.end,
-                ..self.tables().params
+                ..self.tables.params
             };
             Dispatch { stage: Stage::Rank, grid, horizon, params }
         };
-        self.tables().level_ranges.iter().enumerate().map(of).collect()
+        self.tables.level_ranges.iter().enumerate().map(of).collect()
     }
 }
