@@ -136,6 +136,8 @@ pub enum JumpLaw {
 pub struct Curve {
     /// Index of the observation.
     pub observation: usize,
+    /// Index of the horizon at which its rows are held.
+    pub horizon: usize,
     /// What the rows share.
     pub point: CurvePoint,
     /// Rows of the cube.
@@ -466,7 +468,8 @@ fn cube(
     for (index, draft) in drafts.iter().enumerate() {
         if before != Some(key(draft)) {
             before = Some(key(draft));
-            curves.push(Curve { observation: draft.observation, point: draft.point, rows: index..index });
+            let Draft { observation, horizon, point, .. } = *draft;
+            curves.push(Curve { observation, horizon, point, rows: index..index });
         }
         let curve = curves.last_mut().expect("pushed above");
         curve.rows.end = index + 1;

@@ -64,6 +64,7 @@ pub struct Effect<S> {
 
 pub struct CurveTerms<S> {
     pub observation: usize,
+    pub horizon: usize,
     pub asset: usize,
     pub settlement: Settlement,
     pub basis_years: S,
@@ -184,6 +185,7 @@ fn curve<S: Float>(curve: &Curve) -> CurveTerms<S> {
     let c = |x: f64| <S as Real>::constant(x);
     CurveTerms {
         observation: curve.observation,
+        horizon: curve.horizon,
         asset: curve.point.asset,
         settlement: curve.point.settlement,
         basis_years: c(curve.point.basis_years),

@@ -33,8 +33,13 @@ impl Shape {
         self.holdings * self.horizons
     }
 
+    /// Factors of a path.
+    pub fn factors(&self) -> u64 {
+        self.observations * self.assets * FACTORS as u64
+    }
+
     /// Numbers that a block of paths has: its factors and profits.
     pub fn block_cells(&self) -> u64 {
-        (self.rows + self.observations * self.assets * FACTORS as u64) * BLOCK as u64
+        (self.rows + self.factors()) * BLOCK as u64
     }
 }

@@ -14,25 +14,22 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// The instant, for [`Clock::priced`].
+    /// Simulates some paths.
     #[inline]
-    pub fn now(&self) -> Instant {
-        Instant::now()
+    pub fn simulate(&self, work: impl FnOnce()) {
+        timed(&self.simulate, work);
     }
 
-    /// A block whose simulation began and ended then has just been revalued.
+    /// Revalues some rows.
     #[inline]
-    pub fn priced(&self, begun: Instant, simulated: Instant) {
-        add(&self.simulate, simulated - begun);
-        add(&self.revalue, simulated.elapsed());
+    pub fn revalue(&self, work: impl FnOnce()) {
+        timed(&self.revalue, work);
     }
 
-    /// Does some netting.
+    /// Does some netting, or what is done for its sake.
     #[inline]
     pub fn net(&self, work: impl FnOnce()) {
-        let begun = Instant::now();
-        work();
-        add(&self.net, begun.elapsed());
+        timed(&self.net, work);
     }
 
     /// Seconds by stage, of all threads divided by their number.
@@ -49,6 +46,8 @@ impl Clock {
     }
 }
 
-fn add(to: &AtomicU64, time: Duration) {
-    to.fetch_add(time.as_nanos() as u64, Ordering::Relaxed);
+fn timed(stage: &AtomicU64, work: impl FnOnce()) {
+    let begun = Instant::now();
+    work();
+    stage.fetch_add(begun.elapsed().as_nanos() as u64, Ordering::Relaxed);
 }

@@ -1,12 +1,15 @@
 //! Netting a tile and collecting the tails: accounts are shared out among tasks.
 
-use std::ops::Range;
+use std::iter::Sum;
+use std::ops::{AddAssign, Range};
 
 use rayon::prelude::*;
 
+use super::bounds::Bounds;
 use super::excesses::{Excesses, Log};
 use super::lines::Aligned;
 use super::net::Holdings;
+use super::tails::Tile;
 use super::together::{Order, TOGETHER};
 use super::{BLOCK, Job};
 use crate::numeric::{Float, Real};
@@ -16,17 +19,15 @@ use crate::risk::{Bracket, Tail};
 const TASKS_PER_THREAD: usize = 8;
 /// Holdings that cost as much as an account has to be looked at.
 const ACCOUNT_WEIGHT: usize = 8;
+/// The part of the work that an order of paths must spare for it to be kept up.
+const LEAST_SPARED: u64 = 10;
 
 /// What netting a tile reads.
 pub struct Collecting<'a, S> {
     pub job: &'a Job,
     pub holdings: &'a [Holdings<'a, S>],
     pub brackets: &'a [Bracket],
-    pub tile: &'a [S],
-    /// Numbers of a block of the tile.
-    pub row_len: usize,
-    /// Paths of the tile.
-    pub count: usize,
+    pub tile: &'a Tile<S>,
 }
 
 /// Accounts that one thread nets at a time, and their losses that are not yet in their tails.
@@ -34,6 +35,7 @@ pub struct Task<S> {
     accounts: Range<usize>,
     horizons: Vec<Horizon<S>>,
     excesses: Excesses,
+    spared: Spared,
 }
 
 /// How a task's accounts are netted at a horizon.
@@ -43,11 +45,45 @@ struct Horizon<S> {
     levels: usize,
     /// Tails of the accounts in this order, `[account][level]`, among those of the task.
     tails: Vec<u32>,
+    /// Blocks of the tile, a bit each, on which the accounts in this order are to be netted.
+    blocks: Vec<u64>,
+}
+
+/// Work on accounts that may go together with no other, in all, and what was left of it by bounds.
+#[derive(Clone, Copy, Default)]
+pub struct Spared {
+    all: u64,
+    netted: u64,
+}
+
+impl Spared {
+    /// Whether an order of paths has spared less than it costs.
+    pub fn is_little(self) -> bool {
+        self.all > 0 && self.all - self.netted < self.all / LEAST_SPARED
+    }
+}
+
+impl AddAssign for Spared {
+    fn add_assign(&mut self, more: Self) {
+        self.all += more.all;
+        self.netted += more.netted;
+    }
+}
+
+impl Sum for Spared {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |mut sum, more| {
+            sum += more;
+            sum
+        })
+    }
 }
 
 /// Room for what a thread works on.
 pub struct Room<S> {
     profits: Vec<Aligned<S>>,
+    /// Places of the accounts that are netted on a block.
+    active: Vec<u32>,
     log: Log,
 }
 
@@ -68,15 +104,26 @@ impl<S: Float> Task<S> {
                 here.clone().map(move |level| (first + level) as u32)
             };
             let tails = order.accounts().iter().flat_map(of_account).collect();
-            Horizon { levels: here.clone().count(), tails, order }
+            let blocks = vec![u64::MAX; order.accounts().len()];
+            Horizon { levels: here.clone().count(), tails, blocks, order }
         };
         let horizons = holdings.iter().enumerate().map(horizon).collect();
-        Self { excesses: Excesses::new(accounts.len() * levels), horizons, accounts }
+        Self {
+            excesses: Excesses::new(accounts.len() * levels),
+            spared: Spared::default(),
+            horizons,
+            accounts,
+        }
     }
 
     /// Tails of the task, and their brackets, among those of all accounts.
     pub fn tails(&self, levels: usize) -> Range<usize> {
         self.accounts.start * levels..self.accounts.end * levels
+    }
+
+    /// Work that bounds have spared.
+    pub fn spared(&self) -> Spared {
+        self.spared
     }
 
     /// Sorts what is left into the task's tails.
@@ -87,7 +134,7 @@ impl<S: Float> Task<S> {
 
 impl<S: Float> Room<S> {
     pub fn new() -> Self {
-        Self { profits: Vec::new(), log: Log::new() }
+        Self { profits: Vec::new(), active: Vec::new(), log: Log::new() }
     }
 }
 
@@ -117,31 +164,78 @@ impl<R: Real> pulp::WithSimd for CollectTile<'_, R> {
 #[inline(always)]
 fn collect<R: Real>(tile: CollectTile<'_, R>) {
     let CollectTile { work, task, tails, room } = tile;
-    let Room { profits, log } = room;
+    let Room { profits, active, log } = room;
     let brackets = &work.brackets[task.tails(work.job.levels.len())];
     let mut losses = [Aligned::default(); TOGETHER];
-    for (horizon, holdings) in task.horizons.iter().zip(work.holdings) {
+    for (horizon, holdings) in task.horizons.iter_mut().zip(work.holdings) {
         log.begin(horizon.tails.len());
-        for (block, pnl) in work.tile.chunks(work.row_len).enumerate() {
+        match work.tile.bounds() {
+            Some(bounds) => {
+                task.spared += horizon.bound::<R>(bounds, holdings, brackets, work.tile.blocks().len())
+            }
+            None => horizon.blocks.fill(u64::MAX),
+        }
+        for (block, pnl) in work.tile.blocks().enumerate() {
             holdings.fetch(pnl, profits);
             log.begin_block();
-            let valid = (work.count - block * BLOCK).min(BLOCK);
+            let valid = (work.tile.paths - block * BLOCK).min(BLOCK);
             let go_together = horizon.order.go_together::<R>(profits);
-            let mut account = 0;
-            while account < horizon.order.accounts().len() {
-                let count = horizon.order.losses::<R>(holdings, account, profits, go_together, &mut losses);
-                for losses in &losses[..count] {
+            horizon.list_active(block, active);
+            let mut next = 0;
+            while next < active.len() {
+                let first = active[next] as usize;
+                let count = horizon.order.losses::<R>(holdings, first, profits, go_together, &mut losses);
+                for (account, losses) in (first..).zip(&losses[..count]) {
                     for place in account * horizon.levels..(account + 1) * horizon.levels {
                         if log.is_full() {
                             task.excesses.take(log, &horizon.tails, tails, brackets);
                         }
                         log.push(&losses.0, valid, place, brackets[horizon.tails[place] as usize].floor);
                     }
-                    account += 1;
                 }
+                next += count;
             }
         }
         task.excesses.take(log, &horizon.tails, tails, brackets);
+    }
+}
+
+impl<S: Float> Horizon<S> {
+    /// Finds the blocks on which each account is to be netted, of so many that the tile has.
+    #[inline(always)]
+    fn bound<R: Real<Scalar = S>>(
+        &mut self,
+        bounds: &Bounds<S>,
+        holdings: &Holdings<'_, S>,
+        brackets: &[Bracket],
+        tile_blocks: usize,
+    ) -> Spared {
+        let mut spared = Spared::default();
+        // Accounts that go together hold so much that they are spared nothing.
+        let together = self.order.together();
+        for (place, blocks) in self.blocks.iter_mut().enumerate().skip(together) {
+            let account = self.order.accounts()[place] as usize;
+            let tails = &self.tails[place * self.levels..][..self.levels];
+            let floor = tails.iter().map(|tail| brackets[*tail as usize].floor).fold(f32::INFINITY, f32::min);
+            *blocks = bounds.blocks_above::<R>(holdings, account, floor) & (u64::MAX >> (64 - tile_blocks));
+            let weight = (ACCOUNT_WEIGHT + holdings.of(account).0.len()) as u64;
+            spared.netted += u64::from(blocks.count_ones()) * weight;
+            spared.all += tile_blocks as u64 * weight;
+        }
+        spared
+    }
+
+    /// Lists the accounts that are to be netted on a block.
+    #[inline(always)]
+    fn list_active(&self, block: usize, active: &mut Vec<u32>) {
+        active.resize(self.blocks.len(), 0);
+        // A branch for each would often be guessed wrongly.
+        let mut count = 0;
+        for (place, blocks) in self.blocks.iter().enumerate() {
+            active[count] = place as u32;
+            count += (blocks >> block & 1) as usize;
+        }
+        active.truncate(count);
     }
 }
 

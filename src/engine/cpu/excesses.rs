@@ -166,7 +166,7 @@ fn sort_into(tail: &mut Tail, excesses: &[f32], bracket: &Bracket) {
 
 /// Loss above a bracket's floor.
 #[inline(always)]
-fn excess<S: Float>(loss: S, floor: f32) -> f32 {
+pub fn excess<S: Float>(loss: S, floor: f32) -> f32 {
     loss.to_f64() as f32 - floor
 }
 

@@ -3,6 +3,9 @@
 //! In f32 it gives the bits of the shaders whatever the instruction set, the number of threads and
 //! the size of a tile; in f64 it is the reference.
 
+mod alike;
+mod batch;
+mod bounds;
 mod clock;
 mod collect;
 mod decompose;
@@ -14,23 +17,20 @@ mod resident;
 mod revalue;
 mod simulate;
 mod tail_paths;
+mod tails;
 mod together;
 
 use std::ops::Range;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rayon::prelude::*;
 
-use self::clock::Clock;
-use self::collect::{CollectTile, Collecting, Room, Task, task_bytes};
-use self::excesses::Log;
-use self::lines::{Aligned, Lines};
+use self::lines::Aligned;
 use self::net::Holdings;
 use self::revalue::Paired;
 use self::simulate::{Consecutive, Paths};
 use super::model::Model;
 use super::{BLOCK, Cube, DeviceReport, Engine, EngineFault, FACTORS, Job, Shape, StageTimes};
-use crate::numeric::{Float, Lanes, Real};
+use crate::numeric::{Lanes, Real};
 use crate::risk::{Bracket, Tail};
 use crate::scenario::Precision;
 
@@ -39,12 +39,6 @@ pub use self::kept::CpuKeeper;
 pub use self::resident::{CHUNK, padded};
 pub use self::simulate::stream;
 
-/// Most blocks of a tile; threads wait for each other after each, so that many are better.
-const TILE_BLOCKS: usize = 64;
-/// What a tile of many rows is kept to, for it to stay in the third cache while the accounts take them,
-/// and the blocks that it has all the same.
-const TILE_BYTES: u64 = 8 << 20;
-const LEAST_BLOCKS: usize = 16;
 /// Losses of a group of accounts that are netted together from a cube: well inside a shared cache.
 const GROUP_BYTES: usize = 8 << 20;
 /// Groups for each thread, so that uneven accounts even out.
@@ -65,7 +59,7 @@ impl CpuEngine {
         Self {
             precision,
             instructions: pulp::Arch::new(),
-            tile_blocks: TILE_BLOCKS,
+            tile_blocks: tails::TILE_BLOCKS,
             times: StageTimes::default(),
         }
     }
@@ -77,7 +71,7 @@ impl CpuEngine {
 
     /// The same engine with tiles of another size, for comparison; results do not depend on it.
     pub fn with_tile_blocks(self, tile_blocks: usize) -> Self {
-        Self { tile_blocks: tile_blocks.max(1), ..self }
+        Self { tile_blocks: tile_blocks.clamp(1, tails::TILE_BLOCKS), ..self }
     }
 
     /// Factors and profits of a range of paths in f32, the bits of the shaders.
@@ -190,77 +184,7 @@ impl CpuEngine {
         factors: &mut [R::Scalar],
         pnl: &mut [R::Scalar],
     ) {
-        self.instructions.dispatch(PriceBlock::<R, _> { model, state, paths, factors, pnl, clock: None });
-    }
-
-    fn tails_in<R: Paired>(
-        &self,
-        job: &Job,
-        brackets: &[Bracket],
-        paths: Range<u64>,
-        tails: &mut [Tail],
-        progress: &mut dyn FnMut(u64),
-    ) -> StageTimes {
-        assert!(paths.start.is_multiple_of(BLOCK as u64), "ranges of paths start on a block");
-        let model = Model::<R::Scalar>::new(job);
-        let holdings: Vec<_> = job.netting.iter().map(Holdings::<R::Scalar>::new).collect();
-        let levels = job.levels.len();
-        let mut tasks = Task::share_out(job, &holdings, rayon::current_num_threads());
-        let row_len = (model.rows.len() * BLOCK).max(1);
-        let rooms = Rooms::new(|| ThreadRoom::<R>::new(&model));
-        let clock = Clock::default();
-        let len = |count: u64| count.div_ceil(BLOCK as u64) as usize * row_len;
-        // A tile is netted while the next is simulated: in the order of the tasks netting comes first, and
-        // the short simulations of blocks fill the time until the last long task is done.
-        let [mut tile, mut next] = [0; 2].map(|_| Lines::<R::Scalar>::new(self.tile_blocks * row_len));
-        // Before the first tile there is one without paths.
-        let (mut first, mut count) = (paths.start, 0);
-        loop {
-            let next_first = first + count;
-            let next_count = (paths.end - next_first).min((self.tile_blocks * BLOCK) as u64);
-            let work = Collecting {
-                job,
-                holdings: &holdings,
-                brackets,
-                tile: &tile[..len(count)],
-                row_len,
-                count: count as usize,
-            };
-            let (work, model, rooms, clock) = (&work, &model, &rooms, &clock);
-            rayon::scope_fifo(|scope| {
-                if count > 0 {
-                    for (tails, task) in split_tails(tails, &tasks, levels).into_iter().zip(&mut tasks) {
-                        scope.spawn_fifo(move |_| {
-                            let room = &mut rooms.own().net;
-                            let collecting = CollectTile::<R> { work, task, tails, room };
-                            clock.net(|| self.instructions.dispatch(collecting));
-                        });
-                    }
-                }
-                for (block, pnl) in next[..len(next_count)].chunks_mut(row_len).enumerate() {
-                    scope.spawn_fifo(move |_| {
-                        let ThreadRoom { state, factors, .. } = &mut *rooms.own();
-                        let paths = Consecutive(next_first + (block * BLOCK) as u64);
-                        let clock = Some(clock);
-                        let work = PriceBlock::<R, _> { model, state, paths, factors, pnl, clock };
-                        self.instructions.dispatch(work);
-                    });
-                }
-            });
-            if count > 0 {
-                progress(next_first - paths.start);
-            }
-            if next_count == 0 {
-                break;
-            }
-            std::mem::swap(&mut tile, &mut next);
-            (first, count) = (next_first, next_count);
-        }
-        split_tails(tails, &tasks, levels).into_par_iter().zip(&mut tasks).for_each(|(tails, task)| {
-            let brackets = &brackets[task.tails(levels)];
-            clock.net(|| task.finish(tails, brackets));
-        });
-        clock.read()
+        self.instructions.dispatch(PriceBlock::<R, _> { model, state, paths, factors, pnl });
     }
 }
 
@@ -306,23 +230,12 @@ impl Engine for CpuEngine {
     }
 
     fn working_bytes(&mut self, shape: &Shape, allowed: u64) -> u64 {
-        let threads = rayon::current_num_threads() as u64;
-        let (tails, entries) = (shape.accounts * shape.levels, shape.entries());
-        let ordered = shape.accounts * shape.horizons;
-        let (scalar, tasks) = match self.precision {
-            Precision::F32 => (4, task_bytes::<f32>(ordered, tails, entries)),
-            Precision::F64 => (8, task_bytes::<f64>(ordered, tails, entries)),
+        let (tile_blocks, bytes) = match self.precision {
+            Precision::F32 => tails::portions::<f32>(shape, self.tile_blocks, allowed),
+            Precision::F64 => tails::portions::<f64>(shape, self.tile_blocks, allowed),
         };
-        let block = shape.block_cells() * scalar;
-        let row_block = (shape.rows * BLOCK as u64 * scalar).max(1);
-        let fixed = entries * scalar + tasks + threads * (block + row_block + Log::BYTES);
-        let least = (2 * rayon::current_num_threads()).max(LEAST_BLOCKS) as u64;
-        let cached = (TILE_BYTES / row_block).max(least).min(self.tile_blocks as u64);
-        // Two tiles, of which one is simulated while the other is netted.
-        let tile_block = 2 * row_block + Log::block_bytes(tails);
-        let blocks = (allowed.saturating_sub(fixed) / tile_block).clamp(1, cached);
-        self.tile_blocks = blocks as usize;
-        fixed + blocks * tile_block
+        self.tile_blocks = tile_blocks;
+        bytes
     }
 
     fn cube(&mut self, job: &Job, paths: Range<u64>) -> Result<Cube<f32>, EngineFault> {
@@ -339,20 +252,14 @@ struct PriceBlock<'a, R: Real, P> {
     paths: P,
     factors: &'a mut [R::Scalar],
     pnl: &'a mut [R::Scalar],
-    clock: Option<&'a Clock>,
 }
 
 impl<R: Paired, P: Paths> pulp::WithSimd for PriceBlock<'_, R, P> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) {
-        let begun = self.clock.map(Clock::now);
         simulate::simulate::<R>(self.model, self.state, self.paths, self.factors);
-        let between = self.clock.map(Clock::now);
-        revalue::revalue::<R>(self.model, self.factors, self.pnl);
-        if let (Some(clock), Some(begun), Some(between)) = (self.clock, begun, between) {
-            clock.priced(begun, between);
-        }
+        revalue::revalue::<R>(self.model, &self.model.curves, self.factors, self.pnl);
     }
 }
 
@@ -366,7 +273,7 @@ impl<R: Paired> pulp::WithSimd for RevalueBlock<'_, R> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) {
-        revalue::revalue::<R>(self.model, self.factors, self.pnl);
+        revalue::revalue::<R>(self.model, &self.model.curves, self.factors, self.pnl);
     }
 }
 
@@ -401,48 +308,4 @@ fn instruction_set(instructions: pulp::Arch) -> String {
         "Scalar" => "baseline".to_owned(),
         other => other.to_owned(),
     }
-}
-
-/// What a thread works in: state and factors of a block, and what netting needs.
-struct ThreadRoom<R: Real> {
-    state: simulate::State<R>,
-    factors: Lines<R::Scalar>,
-    net: Room<R::Scalar>,
-}
-
-impl<R: Real> ThreadRoom<R> {
-    fn new(model: &Model<R::Scalar>) -> Self {
-        let factor_len = model.observations.len() * model.assets * FACTORS * BLOCK;
-        Self { state: simulate::State::new(model), factors: Lines::new(factor_len), net: Room::new() }
-    }
-}
-
-/// A room for each thread of the pool, none of which waits for another's.
-struct Rooms<T>(Vec<Mutex<T>>);
-
-impl<T> Rooms<T> {
-    fn new(make: impl Fn() -> T) -> Self {
-        Self((0..rayon::current_num_threads()).map(|_| Mutex::new(make())).collect())
-    }
-
-    /// That of the thread that asks.
-    fn own(&self) -> MutexGuard<'_, T> {
-        let thread = rayon::current_thread_index().unwrap_or_default();
-        self.0[thread].lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The tails of each task.
-fn split_tails<'a, S: Float>(
-    mut tails: &'a mut [Tail],
-    tasks: &[Task<S>],
-    levels: usize,
-) -> Vec<&'a mut [Tail]> {
-    let mut parts = Vec::with_capacity(tasks.len());
-    for task in tasks {
-        let (part, rest) = tails.split_at_mut(task.tails(levels).len());
-        parts.push(part);
-        tails = rest;
-    }
-    parts
 }

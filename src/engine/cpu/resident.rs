@@ -333,7 +333,7 @@ impl pulp::WithSimd for Revalue<'_> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) {
-        revalue::revalue::<Lane>(self.model, self.factors, self.pnl);
+        revalue::revalue::<Lane>(self.model, &self.model.curves, self.factors, self.pnl);
     }
 }
 

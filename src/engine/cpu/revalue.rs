@@ -37,11 +37,16 @@ impl Paired for Lanes<f64, 8> {
     type Pair = Lanes<f64, 16>;
 }
 
-/// Profit of one unit of every row, `pnl` is `[row][BLOCK]`.
+/// Profit of one unit of every row of some curves, `pnl` is `[row][BLOCK]`.
 #[inline(always)]
-pub fn revalue<R: Paired>(model: &Model<R::Scalar>, factors: &[R::Scalar], pnl: &mut [R::Scalar]) {
+pub fn revalue<'m, R: Paired>(
+    model: &'m Model<R::Scalar>,
+    curves: impl IntoIterator<Item = &'m CurveTerms<R::Scalar>>,
+    factors: &[R::Scalar],
+    pnl: &mut [R::Scalar],
+) {
     let per_observation = model.assets * FACTORS * BLOCK;
-    for curve in &model.curves {
+    for curve in curves {
         let factors = &factors[curve.observation * per_observation..][..per_observation];
         for group in 0..BLOCK / R::Pair::LANES {
             let start = group * R::Pair::LANES;

@@ -65,6 +65,11 @@ impl<S: Float> Order<S> {
         &self.accounts
     }
 
+    /// How many of them, the first, can be netted together.
+    pub fn together(&self) -> usize {
+        self.groups.len() * TOGETHER
+    }
+
     /// Whether accounts can be netted together on a block: whether there are any, and all profits are
     /// finite. Nothing of an infinite profit would not be nothing.
     #[inline(always)]

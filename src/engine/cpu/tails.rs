@@ -1,0 +1,457 @@
+//! Tails of all accounts in one pass over the paths.
+//!
+//! Tile by tile: while the accounts are netted on one, the next is revalued, and paths of a later one are
+//! simulated. Where there are many accounts, a batch of paths is put into an order in which those that
+//! move alike are neighbours, for each horizon its own: see [`super::alike`].
+
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rayon::ScopeFifo;
+use rayon::prelude::*;
+
+use super::alike::PathOrder;
+use super::batch::Batch;
+use super::bounds::{self, Bounds, Extremes};
+use super::clock::Clock;
+use super::collect::{CollectTile, Collecting, Room, Spared, Task, task_bytes};
+use super::excesses::Log;
+use super::lines::Lines;
+use super::net::Holdings;
+use super::revalue::{Paired, revalue};
+use super::simulate::{self, Consecutive};
+use super::{BLOCK, CpuEngine, Job};
+use crate::engine::model::Model;
+use crate::engine::{Shape, StageTimes};
+use crate::numeric::{Float, Real};
+use crate::risk::{Bracket, Tail};
+
+/// Most blocks of a tile; threads wait for each other after each, so that many are better.
+pub const TILE_BLOCKS: usize = 64;
+/// What a tile of many rows is kept to, for it to stay in the third cache while the accounts take them,
+/// and the blocks that it has all the same.
+const TILE_BYTES: u64 = 8 << 20;
+const LEAST_BLOCKS: usize = 16;
+/// Blocks whose paths are ordered together, in whole tiles; more paths have more that move alike.
+const BATCH_BLOCKS: usize = 128;
+/// What the factors of such a batch are kept to.
+const BATCH_BYTES: u64 = 16 << 20;
+
+impl CpuEngine {
+    pub(super) fn tails_in<R: Paired>(
+        &self,
+        job: &Job,
+        brackets: &[Bracket],
+        paths: Range<u64>,
+        tails: &mut [Tail],
+        progress: &mut dyn FnMut(u64),
+    ) -> StageTimes {
+        assert!(paths.start.is_multiple_of(BLOCK as u64), "ranges of paths start on a block");
+        let model = &Model::<R::Scalar>::new(job);
+        let holdings: Vec<_> = job.netting.iter().map(Holdings::<R::Scalar>::new).collect();
+        let mut tasks = Task::share_out(job, &holdings, rayon::current_num_threads());
+        let pass = Pass::<R> {
+            engine: *self,
+            job,
+            model,
+            holdings: &holdings,
+            brackets,
+            clock: Clock::default(),
+            rooms: Rooms::new(|| ThreadRoom::new(model)),
+        };
+
+        let mut orders = PathOrder::of_horizons(job);
+        let factor_bytes = (Batch::block_len(model) * size_of::<R::Scalar>()) as u64;
+        let batch_tiles = if orders.is_empty() { 1 } else { batch_tiles(self.tile_blocks, factor_bytes) };
+        let batch_blocks = self.tile_blocks * batch_tiles;
+        // Paths that are priced, in the order of each horizon or in one for all; and those that come next.
+        let mut batches: Vec<_> = (0..orders.len().max(1)).map(|_| Batch::new(model, batch_blocks)).collect();
+        let mut coming = Batch::new(model, batch_blocks);
+        let [mut tile, mut next] = [0; 2].map(|_| Tile::new(model, self.tile_blocks, !orders.is_empty()));
+        let mut left = paths;
+        coming.begin(&mut left);
+        rayon::scope_fifo(|scope| coming.blocks_mut().for_each(|block| pass.simulate(scope, block)));
+        let mut done = 0;
+        while coming.paths() > 0 {
+            if tasks.iter().map(Task::spared).sum::<Spared>().is_little() {
+                orders.clear();
+                batches.truncate(1);
+            }
+            if orders.is_empty() {
+                std::mem::swap(&mut batches[0], &mut coming);
+            } else {
+                let each = batches.par_iter_mut().zip(&mut orders);
+                each.for_each(|(batch, order)| pass.clock.net(|| batch.take(&coming, &order.of(&coming))));
+            }
+            coming.begin(&mut left);
+            let mut coming_blocks = coming.blocks_mut();
+            for first in (0..batches[0].paths()).step_by(self.tile_blocks * BLOCK) {
+                next.begin((batches[0].paths() - first).min(self.tile_blocks * BLOCK), !orders.is_empty());
+                rayon::scope_fifo(|scope| {
+                    pass.net(scope, &tile, &mut tasks, tails);
+                    pass.price(scope, &batches, first / BLOCK, &mut next);
+                    coming_blocks
+                        .by_ref()
+                        .take(self.tile_blocks)
+                        .for_each(|block| pass.simulate(scope, block));
+                });
+                next.bound();
+                done += tile.paths as u64;
+                if tile.paths > 0 {
+                    progress(done);
+                }
+                std::mem::swap(&mut tile, &mut next);
+            }
+        }
+        rayon::scope_fifo(|scope| pass.net(scope, &tile, &mut tasks, tails));
+        progress(done + tile.paths as u64);
+        let levels = job.levels.len();
+        split_tails(tails, &tasks, levels).into_par_iter().zip(&mut tasks).for_each(|(tails, task)| {
+            let brackets = &brackets[task.tails(levels)];
+            pass.clock.net(|| task.finish(tails, brackets));
+        });
+        pass.clock.read()
+    }
+}
+
+/// What all of the pass reads.
+struct Pass<'a, R: Paired> {
+    engine: CpuEngine,
+    job: &'a Job,
+    model: &'a Model<R::Scalar>,
+    holdings: &'a [Holdings<'a, R::Scalar>],
+    brackets: &'a [Bracket],
+    clock: Clock,
+    rooms: Rooms<ThreadRoom<R>>,
+}
+
+impl<R: Paired> Pass<'_, R> {
+    /// Nets a tile, a piece of work for each task.
+    fn net<'s>(
+        &'s self,
+        scope: &ScopeFifo<'s>,
+        tile: &'s Tile<R::Scalar>,
+        tasks: &'s mut [Task<R::Scalar>],
+        tails: &'s mut [Tail],
+    ) {
+        if tile.paths == 0 {
+            return;
+        }
+        let tails = split_tails(tails, tasks, self.job.levels.len());
+        for (tails, task) in tails.into_iter().zip(tasks) {
+            scope.spawn_fifo(move |_| {
+                let Self { job, holdings, brackets, .. } = *self;
+                let work = Collecting { job, holdings, brackets, tile };
+                let room = &mut self.rooms.own().net;
+                let collecting = CollectTile::<R> { work: &work, task, tails, room };
+                self.clock.net(|| self.engine.instructions.dispatch(collecting));
+            });
+        }
+    }
+
+    /// Revalues the paths of a tile, whose first block this is of the batches, a piece of work for each block.
+    fn price<'s>(
+        &'s self,
+        scope: &ScopeFifo<'s>,
+        batches: &'s [Batch<R::Scalar>],
+        first_block: usize,
+        tile: &'s mut Tile<R::Scalar>,
+    ) {
+        let blocks = tile.paths.div_ceil(BLOCK);
+        let is_ordered = tile.is_ordered;
+        let rows = tile.pnl.chunks_mut(tile.row_len).zip(&mut tile.extremes);
+        for (block, (pnl, extremes)) in (first_block..).zip(rows).take(blocks) {
+            let extremes = is_ordered.then_some(&mut extremes[..]);
+            scope.spawn_fifo(move |_| {
+                let work = RevalueBatches::<R> { model: self.model, batches, block, pnl, extremes };
+                self.clock.revalue(|| self.engine.instructions.dispatch(work));
+            });
+        }
+    }
+
+    /// Simulates a block of paths from the first on.
+    fn simulate<'s>(&'s self, scope: &ScopeFifo<'s>, (first, factors): (u64, &'s mut [R::Scalar])) {
+        scope.spawn_fifo(move |_| {
+            let state = &mut self.rooms.own().state;
+            let work = Simulate { model: self.model, state, first, factors };
+            self.clock.simulate(|| self.engine.instructions.dispatch(work));
+        });
+    }
+}
+
+/// Profits of some paths.
+pub struct Tile<S> {
+    /// `[block][row][BLOCK]`.
+    pnl: Lines<S>,
+    /// Numbers of a block.
+    row_len: usize,
+    /// Extremes of each block and row, where paths are in an order.
+    extremes: Vec<Vec<Extremes<S>>>,
+    bounds: Bounds<S>,
+    is_ordered: bool,
+    pub paths: usize,
+}
+
+impl<S: Float> Tile<S> {
+    fn new(model: &Model<S>, blocks: usize, is_ordered: bool) -> Self {
+        let rows = model.rows.len();
+        let row_len = (rows * BLOCK).max(1);
+        let bounded = if is_ordered { rows } else { 0 };
+        Self {
+            pnl: Lines::new(blocks * row_len),
+            row_len,
+            extremes: vec![vec![[S::default(); 2]; bounded]; blocks],
+            bounds: Bounds::new(bounded, blocks),
+            is_ordered,
+            paths: 0,
+        }
+    }
+
+    /// Makes it that of so many other paths.
+    fn begin(&mut self, paths: usize, is_ordered: bool) {
+        (self.paths, self.is_ordered) = (paths, is_ordered);
+    }
+
+    /// Profits of each block, `[row][BLOCK]`.
+    pub fn blocks(&self) -> impl ExactSizeIterator<Item = &[S]> {
+        self.pnl.chunks(self.row_len).take(self.paths.div_ceil(BLOCK))
+    }
+
+    /// Bounds of its profits, where they are worth looking at.
+    pub fn bounds(&self) -> Option<&Bounds<S>> {
+        self.is_ordered.then_some(&self.bounds)
+    }
+
+    /// Makes the bounds of a tile that has just been revalued.
+    fn bound(&mut self) {
+        if self.is_ordered {
+            self.bounds.set(&self.extremes);
+        }
+    }
+}
+
+// Work for `pulp`.
+
+struct Simulate<'a, R: Real> {
+    model: &'a Model<R::Scalar>,
+    state: &'a mut simulate::State<R>,
+    first: u64,
+    factors: &'a mut [R::Scalar],
+}
+
+impl<R: Real> pulp::WithSimd for Simulate<'_, R> {
+    type Output = ();
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        simulate::simulate::<R>(self.model, self.state, Consecutive(self.first), self.factors);
+    }
+}
+
+struct RevalueBatches<'a, R: Real> {
+    model: &'a Model<R::Scalar>,
+    batches: &'a [Batch<R::Scalar>],
+    block: usize,
+    pnl: &'a mut [R::Scalar],
+    extremes: Option<&'a mut [Extremes<R::Scalar>]>,
+}
+
+impl<R: Paired> pulp::WithSimd for RevalueBatches<'_, R> {
+    type Output = ();
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        let Self { model, batches, block, pnl, extremes } = self;
+        match batches {
+            [all] => revalue::<R>(model, &model.curves, all.block(block), pnl),
+            each => {
+                for (horizon, batch) in each.iter().enumerate() {
+                    let curves = model.curves.iter().filter(|curve| curve.horizon == horizon);
+                    revalue::<R>(model, curves, batch.block(block), pnl);
+                }
+            }
+        }
+        if let Some(extremes) = extremes {
+            bounds::extremes::<R>(pnl, extremes);
+        }
+    }
+}
+
+/// What a thread works in: the state of a path, and what netting needs.
+struct ThreadRoom<R: Real> {
+    state: simulate::State<R>,
+    net: Room<R::Scalar>,
+}
+
+impl<R: Real> ThreadRoom<R> {
+    fn new(model: &Model<R::Scalar>) -> Self {
+        Self { state: simulate::State::new(model), net: Room::new() }
+    }
+}
+
+/// A room for each thread of the pool, none of which waits for another's.
+struct Rooms<T>(Vec<Mutex<T>>);
+
+impl<T> Rooms<T> {
+    fn new(make: impl Fn() -> T) -> Self {
+        Self((0..rayon::current_num_threads()).map(|_| Mutex::new(make())).collect())
+    }
+
+    /// That of the thread that asks.
+    fn own(&self) -> MutexGuard<'_, T> {
+        let thread = rayon::current_thread_index().unwrap_or_default();
+        self.0[thread].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The tails of each task.
+fn split_tails<'a, S: Float>(
+    mut tails: &'a mut [Tail],
+    tasks: &[Task<S>],
+    levels: usize,
+) -> Vec<&'a mut [Tail]> {
+    let mut parts = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        let (part, rest) = tails.split_at_mut(task.tails(levels).len());
+        parts.push(part);
+        tails = rest;
+    }
+    parts
+}
+
+/// Tiles of a batch whose paths are put in order, with so many bytes of factors a block.
+fn batch_tiles(tile_blocks: usize, factor_bytes: u64) -> usize {
+    let blocks = BATCH_BLOCKS.min((BATCH_BYTES / factor_bytes.max(1)) as usize);
+    (blocks / tile_blocks).max(1)
+}
+
+/// Blocks of a tile, and bytes of a pass, within what is allowed, or the least that there can be.
+pub fn portions<S: Float>(shape: &Shape, most_blocks: usize, allowed: u64) -> (usize, u64) {
+    let scalar = size_of::<S>() as u64;
+    let threads = rayon::current_num_threads() as u64;
+    let (tails, entries) = (shape.accounts * shape.levels, shape.entries());
+    let tasks = task_bytes::<S>(shape.accounts * shape.horizons, tails, entries);
+    let row_block = (shape.rows * BLOCK as u64 * scalar).max(1);
+    let factor_block = shape.factors() * BLOCK as u64 * scalar;
+    let fixed = entries * scalar + tasks + threads * (row_block + Log::BYTES);
+    let least = (2 * threads).max(LEAST_BLOCKS as u64);
+    let cached = (TILE_BYTES / row_block).max(least).min(most_blocks as u64);
+    let is_ordered = PathOrder::helps(shape.accounts, shape.factors());
+    // Two tiles, of which one is revalued while the other is netted, and two batches, of which one is
+    // simulated while the other is revalued.
+    let bytes = |blocks: u64| {
+        let tile_block = 2 * row_block + Log::block_bytes(tails);
+        let more = if is_ordered {
+            let tiles = batch_tiles(blocks as usize, factor_block) as u64;
+            let bounds = 4 * 2 * shape.rows * scalar;
+            tiles * (1 + shape.horizons) * factor_block + bounds
+        } else {
+            2 * factor_block
+        };
+        fixed + blocks * (tile_block + more)
+    };
+    let blocks = (1..=cached).rev().find(|blocks| bytes(*blocks) <= allowed).unwrap_or(1);
+    (blocks as usize, bytes(blocks))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Engine, Pilot};
+    use crate::generate::{self, Night};
+    use crate::scenario::Precision;
+    use crate::{run, scenario};
+
+    /// Three batches, the last of them with an odd rest.
+    const PATHS: u64 = (2 * BATCH_BLOCKS as u64 + 5) * BLOCK as u64 + 7;
+
+    /// A book of so many accounts that paths are put in order.
+    fn night() -> Job {
+        let night =
+            Night { accounts: 1500, positions: 9000, instruments: 60, assets: 2, seed: 5, paths: PATHS };
+        let folder = tempfile::tempdir().unwrap();
+        generate::generate(&night, folder.path()).unwrap();
+        let scenario = scenario::read(&folder.path().join("scenario.yaml")).unwrap();
+        run::job(&scenario, &scenario.market).unwrap()
+    }
+
+    /// Tails from all losses, path by path.
+    fn of_all_losses(job: &Job, brackets: &[Bracket], precision: Precision) -> Vec<Tail> {
+        let engine = CpuEngine::new(precision);
+        let mut tails = vec![Tail::default(); brackets.len()];
+        for horizon in 0..job.horizons.len() {
+            let here = |account: usize| {
+                let levels = job.levels.iter().enumerate().filter(move |(_, level)| level.horizon == horizon);
+                levels.map(move |(level, _)| account * job.levels.len() + level)
+            };
+            let add = |account: usize, losses: &mut dyn Iterator<Item = f32>| {
+                let mut found: Vec<(usize, Tail)> =
+                    here(account).map(|index| (index, Tail::default())).collect();
+                for loss in losses.take(PATHS as usize) {
+                    for (index, tail) in &mut found {
+                        let excess = loss - brackets[*index].floor;
+                        if excess >= 0.0 {
+                            tail.add(excess, &brackets[*index]);
+                        }
+                    }
+                }
+                found
+            };
+            let found = match precision {
+                Precision::F32 => {
+                    let cube = engine.cube_f32(job, 0..PATHS);
+                    engine.losses_f32(job, &cube, horizon, |account, l| add(account, &mut l.iter().copied()))
+                }
+                Precision::F64 => {
+                    let cube = engine.cube_f64(job, 0..PATHS);
+                    engine.losses_f64(job, &cube, horizon, |account, l| {
+                        add(account, &mut l.iter().map(|loss| *loss as f32))
+                    })
+                }
+            };
+            found.into_iter().flatten().for_each(|(index, tail)| tails[index] = tail);
+        }
+        tails
+    }
+
+    #[test]
+    fn tails_are_those_of_all_losses_in_whatever_order_paths_come() {
+        let directional = night();
+        // Each holding with most of it short beside it: bounds spare little, and the order is given up.
+        let mut hedged = directional.clone();
+        for netting in &mut hedged.netting {
+            netting.starts.iter_mut().for_each(|start| *start *= 2);
+            netting.row = netting.row.iter().flat_map(|row| [*row; 2]).collect();
+            netting.quantity =
+                netting.quantity.iter().flat_map(|quantity| [*quantity, -0.9 * quantity]).collect();
+        }
+        for (name, job) in [("directional", directional), ("hedged", hedged)] {
+            assert!(!PathOrder::of_horizons(&job).is_empty(), "{name}: paths have no order");
+            let brackets = Pilot::new(&job, PATHS).brackets(&job, 1.0);
+            for precision in [Precision::F32, Precision::F64] {
+                let expected = of_all_losses(&job, &brackets, precision);
+                for tile_blocks in [TILE_BLOCKS, 7] {
+                    let mut engine = CpuEngine::new(precision).with_tile_blocks(tile_blocks);
+                    let found = engine.tails(&job, &brackets, 0..PATHS, &mut |_| ()).unwrap();
+                    assert!(found == expected, "{name}, {precision}, tiles of {tile_blocks}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_small_allowance_has_small_portions() {
+        let shape = Shape {
+            accounts: 100_000,
+            holdings: 2_000_000,
+            horizons: 2,
+            levels: 2,
+            rows: 2_000,
+            assets: 50,
+            observations: 4,
+        };
+        let (blocks, bytes) = portions::<f32>(&shape, TILE_BLOCKS, u64::MAX);
+        assert_eq!(blocks, LEAST_BLOCKS.max(2 * rayon::current_num_threads()));
+        let (fewer, less) = portions::<f32>(&shape, TILE_BLOCKS, bytes - 1);
+        assert!(fewer < blocks && less < bytes, "{fewer} of {blocks} blocks, {less} of {bytes} bytes");
+        assert_eq!(portions::<f32>(&shape, TILE_BLOCKS, 0).0, 1, "the least that there can be");
+    }
+}
