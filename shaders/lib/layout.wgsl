@@ -42,7 +42,6 @@ struct Params {
     step_end: u32,
     observation: u32,
     observations: u32,
-    mixing_groups: u32,
     sources: u32,
     curves: u32,
     rows: u32,

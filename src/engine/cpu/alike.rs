@@ -34,6 +34,12 @@ impl PathOrder {
         accounts >= ACCOUNTS_PER_FACTOR * factors
     }
 
+    /// Memory for each block of a batch.
+    pub fn block_bytes(assets: u64) -> u64 {
+        // Moves and a score of each path, and its place.
+        BLOCK as u64 * ((assets + 1) * size_of::<f32>() as u64 + size_of::<u32>() as u64)
+    }
+
     /// One for each horizon of a job; none where it would not help.
     pub fn of_horizons(job: &Job) -> Vec<Self> {
         let factors = job.observations.len() * job.assets * FACTORS;

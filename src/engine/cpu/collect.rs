@@ -9,7 +9,7 @@ use super::bounds::Bounds;
 use super::excesses::{Excesses, Log};
 use super::lines::Aligned;
 use super::net::Holdings;
-use super::tails::Tile;
+use super::tile::Tile;
 use super::together::{Order, TOGETHER};
 use super::{BLOCK, Job};
 use crate::numeric::{Float, Real};
@@ -140,7 +140,8 @@ impl<S: Float> Room<S> {
 
 /// Bytes of all tasks for accounts with so many tails and holdings at all horizons, at most.
 pub fn task_bytes<S: Float>(accounts: u64, tails: u64, entries: u64) -> u64 {
-    Excesses::bytes(tails) + tails * size_of::<u32>() as u64 + Order::<S>::bytes(accounts, entries)
+    let places = tails * size_of::<u32>() as u64 + accounts * size_of::<u64>() as u64;
+    Excesses::bytes(tails) + places + Order::<S>::bytes(accounts, entries)
 }
 
 /// A task's work on a tile, for `pulp`; `tails` are those of its accounts, `[account][level]`.
@@ -178,7 +179,7 @@ fn collect<R: Real>(tile: CollectTile<'_, R>) {
         for (block, pnl) in work.tile.blocks().enumerate() {
             holdings.fetch(pnl, profits);
             log.begin_block();
-            let valid = (work.tile.paths - block * BLOCK).min(BLOCK);
+            let valid = (work.tile.paths() - block * BLOCK).min(BLOCK);
             let go_together = horizon.order.go_together::<R>(profits);
             horizon.list_active(block, active);
             let mut next = 0;

@@ -13,11 +13,13 @@ mod excesses;
 mod kept;
 mod lines;
 mod net;
+mod portions;
 mod resident;
 mod revalue;
 mod simulate;
 mod tail_paths;
 mod tails;
+mod tile;
 mod together;
 
 use std::ops::Range;
@@ -59,7 +61,7 @@ impl CpuEngine {
         Self {
             precision,
             instructions: pulp::Arch::new(),
-            tile_blocks: tails::TILE_BLOCKS,
+            tile_blocks: portions::TILE_BLOCKS,
             times: StageTimes::default(),
         }
     }
@@ -71,7 +73,7 @@ impl CpuEngine {
 
     /// The same engine with tiles of another size, for comparison; results do not depend on it.
     pub fn with_tile_blocks(self, tile_blocks: usize) -> Self {
-        Self { tile_blocks: tile_blocks.clamp(1, tails::TILE_BLOCKS), ..self }
+        Self { tile_blocks: tile_blocks.clamp(1, portions::TILE_BLOCKS), ..self }
     }
 
     /// Factors and profits of a range of paths in f32, the bits of the shaders.
@@ -231,8 +233,8 @@ impl Engine for CpuEngine {
 
     fn working_bytes(&mut self, shape: &Shape, allowed: u64) -> u64 {
         let (tile_blocks, bytes) = match self.precision {
-            Precision::F32 => tails::portions::<f32>(shape, self.tile_blocks, allowed),
-            Precision::F64 => tails::portions::<f64>(shape, self.tile_blocks, allowed),
+            Precision::F32 => portions::portions::<f32>(shape, self.tile_blocks, allowed),
+            Precision::F64 => portions::portions::<f64>(shape, self.tile_blocks, allowed),
         };
         self.tile_blocks = tile_blocks;
         bytes

@@ -12,30 +12,19 @@ use rayon::prelude::*;
 
 use super::alike::PathOrder;
 use super::batch::Batch;
-use super::bounds::{self, Bounds, Extremes};
+use super::bounds::{self, Extremes};
 use super::clock::Clock;
-use super::collect::{CollectTile, Collecting, Room, Spared, Task, task_bytes};
-use super::excesses::Log;
-use super::lines::Lines;
+use super::collect::{CollectTile, Collecting, Room, Spared, Task};
 use super::net::Holdings;
+use super::portions::batch_tiles;
 use super::revalue::{Paired, revalue};
 use super::simulate::{self, Consecutive};
+use super::tile::Tile;
 use super::{BLOCK, CpuEngine, Job};
+use crate::engine::StageTimes;
 use crate::engine::model::Model;
-use crate::engine::{Shape, StageTimes};
 use crate::numeric::{Float, Real};
 use crate::risk::{Bracket, Tail};
-
-/// Most blocks of a tile; threads wait for each other after each, so that many are better.
-pub const TILE_BLOCKS: usize = 64;
-/// What a tile of many rows is kept to, for it to stay in the third cache while the accounts take them,
-/// and the blocks that it has all the same.
-const TILE_BYTES: u64 = 8 << 20;
-const LEAST_BLOCKS: usize = 16;
-/// Blocks whose paths are ordered together, in whole tiles; more paths have more that move alike.
-const BATCH_BLOCKS: usize = 128;
-/// What the factors of such a batch are kept to.
-const BATCH_BYTES: u64 = 16 << 20;
 
 impl CpuEngine {
     pub(super) fn tails_in<R: Paired>(
@@ -64,7 +53,7 @@ impl CpuEngine {
         let factor_bytes = (Batch::block_len(model) * size_of::<R::Scalar>()) as u64;
         let batch_tiles = if orders.is_empty() { 1 } else { batch_tiles(self.tile_blocks, factor_bytes) };
         let batch_blocks = self.tile_blocks * batch_tiles;
-        // Paths that are priced, in the order of each horizon or in one for all; and those that come next.
+        // Paths that are revalued, in the order of each horizon or as they come; and those that come next.
         let mut batches: Vec<_> = (0..orders.len().max(1)).map(|_| Batch::new(model, batch_blocks)).collect();
         let mut coming = Batch::new(model, batch_blocks);
         let [mut tile, mut next] = [0; 2].map(|_| Tile::new(model, self.tile_blocks, !orders.is_empty()));
@@ -74,6 +63,7 @@ impl CpuEngine {
         let mut done = 0;
         while coming.paths() > 0 {
             if tasks.iter().map(Task::spared).sum::<Spared>().is_little() {
+                // The next batch is taken as it comes.
                 orders.clear();
                 batches.truncate(1);
             }
@@ -84,27 +74,27 @@ impl CpuEngine {
                 each.for_each(|(batch, order)| pass.clock.net(|| batch.take(&coming, &order.of(&coming))));
             }
             coming.begin(&mut left);
+            // A tile's share at a time: all batches are full but the last, after which none comes.
             let mut coming_blocks = coming.blocks_mut();
             for first in (0..batches[0].paths()).step_by(self.tile_blocks * BLOCK) {
-                next.begin((batches[0].paths() - first).min(self.tile_blocks * BLOCK), !orders.is_empty());
+                let paths = (batches[0].paths() - first).min(self.tile_blocks * BLOCK);
+                next.begin(paths, !orders.is_empty());
                 rayon::scope_fifo(|scope| {
                     pass.net(scope, &tile, &mut tasks, tails);
-                    pass.price(scope, &batches, first / BLOCK, &mut next);
-                    coming_blocks
-                        .by_ref()
-                        .take(self.tile_blocks)
-                        .for_each(|block| pass.simulate(scope, block));
+                    pass.revalue(scope, &batches, first / BLOCK, &mut next);
+                    let share = coming_blocks.by_ref().take(self.tile_blocks);
+                    share.for_each(|block| pass.simulate(scope, block));
                 });
                 next.bound();
-                done += tile.paths as u64;
-                if tile.paths > 0 {
+                done += tile.paths() as u64;
+                if tile.paths() > 0 {
                     progress(done);
                 }
                 std::mem::swap(&mut tile, &mut next);
             }
         }
         rayon::scope_fifo(|scope| pass.net(scope, &tile, &mut tasks, tails));
-        progress(done + tile.paths as u64);
+        progress(done + tile.paths() as u64);
         let levels = job.levels.len();
         split_tails(tails, &tasks, levels).into_par_iter().zip(&mut tasks).for_each(|(tails, task)| {
             let brackets = &brackets[task.tails(levels)];
@@ -134,7 +124,7 @@ impl<R: Paired> Pass<'_, R> {
         tasks: &'s mut [Task<R::Scalar>],
         tails: &'s mut [Tail],
     ) {
-        if tile.paths == 0 {
+        if tile.paths() == 0 {
             return;
         }
         let tails = split_tails(tails, tasks, self.job.levels.len());
@@ -149,19 +139,15 @@ impl<R: Paired> Pass<'_, R> {
         }
     }
 
-    /// Revalues the paths of a tile, whose first block this is of the batches, a piece of work for each block.
-    fn price<'s>(
+    /// Revalues a tile from this block of the batches on, a piece of work for each block.
+    fn revalue<'s>(
         &'s self,
         scope: &ScopeFifo<'s>,
         batches: &'s [Batch<R::Scalar>],
         first_block: usize,
         tile: &'s mut Tile<R::Scalar>,
     ) {
-        let blocks = tile.paths.div_ceil(BLOCK);
-        let is_ordered = tile.is_ordered;
-        let rows = tile.pnl.chunks_mut(tile.row_len).zip(&mut tile.extremes);
-        for (block, (pnl, extremes)) in (first_block..).zip(rows).take(blocks) {
-            let extremes = is_ordered.then_some(&mut extremes[..]);
+        for (block, (pnl, extremes)) in (first_block..).zip(tile.blocks_mut()) {
             scope.spawn_fifo(move |_| {
                 let work = RevalueBatches::<R> { model: self.model, batches, block, pnl, extremes };
                 self.clock.revalue(|| self.engine.instructions.dispatch(work));
@@ -176,57 +162,6 @@ impl<R: Paired> Pass<'_, R> {
             let work = Simulate { model: self.model, state, first, factors };
             self.clock.simulate(|| self.engine.instructions.dispatch(work));
         });
-    }
-}
-
-/// Profits of some paths.
-pub struct Tile<S> {
-    /// `[block][row][BLOCK]`.
-    pnl: Lines<S>,
-    /// Numbers of a block.
-    row_len: usize,
-    /// Extremes of each block and row, where paths are in an order.
-    extremes: Vec<Vec<Extremes<S>>>,
-    bounds: Bounds<S>,
-    is_ordered: bool,
-    pub paths: usize,
-}
-
-impl<S: Float> Tile<S> {
-    fn new(model: &Model<S>, blocks: usize, is_ordered: bool) -> Self {
-        let rows = model.rows.len();
-        let row_len = (rows * BLOCK).max(1);
-        let bounded = if is_ordered { rows } else { 0 };
-        Self {
-            pnl: Lines::new(blocks * row_len),
-            row_len,
-            extremes: vec![vec![[S::default(); 2]; bounded]; blocks],
-            bounds: Bounds::new(bounded, blocks),
-            is_ordered,
-            paths: 0,
-        }
-    }
-
-    /// Makes it that of so many other paths.
-    fn begin(&mut self, paths: usize, is_ordered: bool) {
-        (self.paths, self.is_ordered) = (paths, is_ordered);
-    }
-
-    /// Profits of each block, `[row][BLOCK]`.
-    pub fn blocks(&self) -> impl ExactSizeIterator<Item = &[S]> {
-        self.pnl.chunks(self.row_len).take(self.paths.div_ceil(BLOCK))
-    }
-
-    /// Bounds of its profits, where they are worth looking at.
-    pub fn bounds(&self) -> Option<&Bounds<S>> {
-        self.is_ordered.then_some(&self.bounds)
-    }
-
-    /// Makes the bounds of a tile that has just been revalued.
-    fn bound(&mut self) {
-        if self.is_ordered {
-            self.bounds.set(&self.extremes);
-        }
     }
 }
 
@@ -317,43 +252,9 @@ fn split_tails<'a, S: Float>(
     parts
 }
 
-/// Tiles of a batch whose paths are put in order, with so many bytes of factors a block.
-fn batch_tiles(tile_blocks: usize, factor_bytes: u64) -> usize {
-    let blocks = BATCH_BLOCKS.min((BATCH_BYTES / factor_bytes.max(1)) as usize);
-    (blocks / tile_blocks).max(1)
-}
-
-/// Blocks of a tile, and bytes of a pass, within what is allowed, or the least that there can be.
-pub fn portions<S: Float>(shape: &Shape, most_blocks: usize, allowed: u64) -> (usize, u64) {
-    let scalar = size_of::<S>() as u64;
-    let threads = rayon::current_num_threads() as u64;
-    let (tails, entries) = (shape.accounts * shape.levels, shape.entries());
-    let tasks = task_bytes::<S>(shape.accounts * shape.horizons, tails, entries);
-    let row_block = (shape.rows * BLOCK as u64 * scalar).max(1);
-    let factor_block = shape.factors() * BLOCK as u64 * scalar;
-    let fixed = entries * scalar + tasks + threads * (row_block + Log::BYTES);
-    let least = (2 * threads).max(LEAST_BLOCKS as u64);
-    let cached = (TILE_BYTES / row_block).max(least).min(most_blocks as u64);
-    let is_ordered = PathOrder::helps(shape.accounts, shape.factors());
-    // Two tiles, of which one is revalued while the other is netted, and two batches, of which one is
-    // simulated while the other is revalued.
-    let bytes = |blocks: u64| {
-        let tile_block = 2 * row_block + Log::block_bytes(tails);
-        let more = if is_ordered {
-            let tiles = batch_tiles(blocks as usize, factor_block) as u64;
-            let bounds = 4 * 2 * shape.rows * scalar;
-            tiles * (1 + shape.horizons) * factor_block + bounds
-        } else {
-            2 * factor_block
-        };
-        fixed + blocks * (tile_block + more)
-    };
-    let blocks = (1..=cached).rev().find(|blocks| bytes(*blocks) <= allowed).unwrap_or(1);
-    (blocks as usize, bytes(blocks))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::portions::{BATCH_BLOCKS, TILE_BLOCKS};
     use super::*;
     use crate::engine::{Engine, Pilot};
     use crate::generate::{self, Night};
@@ -435,23 +336,5 @@ mod tests {
                 }
             }
         }
-    }
-
-    #[test]
-    fn a_small_allowance_has_small_portions() {
-        let shape = Shape {
-            accounts: 100_000,
-            holdings: 2_000_000,
-            horizons: 2,
-            levels: 2,
-            rows: 2_000,
-            assets: 50,
-            observations: 4,
-        };
-        let (blocks, bytes) = portions::<f32>(&shape, TILE_BLOCKS, u64::MAX);
-        assert_eq!(blocks, LEAST_BLOCKS.max(2 * rayon::current_num_threads()));
-        let (fewer, less) = portions::<f32>(&shape, TILE_BLOCKS, bytes - 1);
-        assert!(fewer < blocks && less < bytes, "{fewer} of {blocks} blocks, {less} of {bytes} bytes");
-        assert_eq!(portions::<f32>(&shape, TILE_BLOCKS, 0).0, 1, "the least that there can be");
     }
 }

@@ -68,7 +68,6 @@ pub struct Needs {
     pub holdings: u64,
     pub most_holdings: u64,
     pub sources: u64,
-    pub mixing_groups: u64,
     /// Jumps of one step at most.
     pub most_jumps: u64,
     /// Whether losses are kept, `[account][path]`.
@@ -90,7 +89,6 @@ impl Needs {
             holdings: job.netting.iter().map(|n| n.row.len() as u64).max().unwrap_or(0),
             most_holdings: job.netting.iter().map(|n| u64::from(ends(n))).max().unwrap_or(0),
             sources: job.jump_sources.len() as u64,
-            mixing_groups: job.mixing.len() as u64,
             most_jumps: jumps.max().unwrap_or(0) as u64,
             losses,
         }
@@ -397,7 +395,6 @@ mod tests {
             holdings: 1400,
             most_holdings: 200,
             sources: 13,
-            mixing_groups: 1,
             most_jumps: 9,
             losses: false,
         }
