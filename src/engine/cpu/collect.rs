@@ -94,7 +94,8 @@ impl<S: Float> Task<S> {
         ranges.into_par_iter().map(|accounts| Self::new(job, holdings, accounts)).collect()
     }
 
-    fn new(job: &Job, holdings: &[Holdings<'_, S>], accounts: Range<usize>) -> Self {
+    /// One of some accounts.
+    pub fn new(job: &Job, holdings: &[Holdings<'_, S>], accounts: Range<usize>) -> Self {
         let levels = job.levels.len();
         let horizon = |(horizon, holdings): (usize, &Holdings<'_, S>)| {
             let order = Order::new(holdings, accounts.clone());

@@ -10,12 +10,14 @@ mod clock;
 mod collect;
 mod decompose;
 mod excesses;
+mod few;
 mod kept;
 mod lines;
 mod net;
 mod portions;
 mod resident;
 mod revalue;
+mod rooms;
 mod simulate;
 mod tail_paths;
 mod tails;
@@ -176,6 +178,23 @@ impl CpuEngine {
         };
         let groups = (0..accounts.div_ceil(group)).into_par_iter().map_init(Default::default, run);
         groups.collect::<Vec<_>>().into_iter().flatten().collect()
+    }
+
+    /// Adds the tails of a range of paths.
+    fn tails_in<R: Paired>(
+        &self,
+        job: &Job,
+        brackets: &[Bracket],
+        paths: Range<u64>,
+        tails: &mut [Tail],
+        progress: &mut dyn FnMut(u64),
+    ) -> StageTimes {
+        assert!(paths.start.is_multiple_of(BLOCK as u64), "ranges of paths start on a block");
+        if tails.len() as u64 <= few::FEW_TAILS {
+            self.tails_of_few::<R>(job, brackets, paths, tails, progress)
+        } else {
+            self.tails_of_many::<R>(job, brackets, paths, tails, progress)
+        }
     }
 
     fn block<R: Paired>(

@@ -5,8 +5,10 @@ use super::alike::PathOrder;
 use super::bounds::Extremes;
 use super::collect::task_bytes;
 use super::excesses::Log;
+use super::few::FEW_TAILS;
 use crate::engine::Shape;
 use crate::numeric::Float;
+use crate::risk::Tail;
 
 /// Most blocks of a tile; threads wait for each other after each, so that many are better.
 pub const TILE_BLOCKS: usize = 64;
@@ -34,6 +36,9 @@ pub fn portions<S: Float>(shape: &Shape, most_blocks: usize, allowed: u64) -> (u
     let row_block = (shape.rows * BLOCK as u64 * scalar).max(1);
     let factor_block = shape.factors() * BLOCK as u64 * scalar;
     let fixed = entries * scalar + tasks + threads * (row_block + Log::BYTES);
+    // Each thread has what it needs for itself.
+    let own = tasks + tails * size_of::<Tail>() as u64 + row_block + factor_block;
+    let fixed = if tails <= FEW_TAILS { fixed + threads * own } else { fixed };
     let least = (2 * threads).max(LEAST_BLOCKS as u64);
     let cached = (TILE_BYTES / row_block).max(least).min(most_blocks as u64);
     let is_ordered = PathOrder::helps(shape.accounts, shape.factors());

@@ -1,11 +1,10 @@
-//! Tails of all accounts in one pass over the paths.
+//! Tails of many accounts in one pass over the paths: accounts are shared out among threads.
 //!
 //! Tile by tile: while the accounts are netted on one, the next is revalued, and paths of a later one are
 //! simulated. Where there are many accounts, a batch of paths is put into an order in which those that
 //! move alike are neighbours, for each horizon its own: see [`super::alike`].
 
 use std::ops::Range;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rayon::ScopeFifo;
 use rayon::prelude::*;
@@ -18,6 +17,7 @@ use super::collect::{CollectTile, Collecting, Room, Spared, Task};
 use super::net::Holdings;
 use super::portions::batch_tiles;
 use super::revalue::{Paired, revalue};
+use super::rooms::Rooms;
 use super::simulate::{self, Consecutive};
 use super::tile::Tile;
 use super::{BLOCK, CpuEngine, Job};
@@ -27,7 +27,7 @@ use crate::numeric::{Float, Real};
 use crate::risk::{Bracket, Tail};
 
 impl CpuEngine {
-    pub(super) fn tails_in<R: Paired>(
+    pub(super) fn tails_of_many<R: Paired>(
         &self,
         job: &Job,
         brackets: &[Bracket],
@@ -35,7 +35,6 @@ impl CpuEngine {
         tails: &mut [Tail],
         progress: &mut dyn FnMut(u64),
     ) -> StageTimes {
-        assert!(paths.start.is_multiple_of(BLOCK as u64), "ranges of paths start on a block");
         let model = &Model::<R::Scalar>::new(job);
         let holdings: Vec<_> = job.netting.iter().map(Holdings::<R::Scalar>::new).collect();
         let mut tasks = Task::share_out(job, &holdings, rayon::current_num_threads());
@@ -167,11 +166,12 @@ impl<R: Paired> Pass<'_, R> {
 
 // Work for `pulp`.
 
-struct Simulate<'a, R: Real> {
-    model: &'a Model<R::Scalar>,
-    state: &'a mut simulate::State<R>,
-    first: u64,
-    factors: &'a mut [R::Scalar],
+/// Simulates a block of paths from the first on.
+pub struct Simulate<'a, R: Real> {
+    pub model: &'a Model<R::Scalar>,
+    pub state: &'a mut simulate::State<R>,
+    pub first: u64,
+    pub factors: &'a mut [R::Scalar],
 }
 
 impl<R: Real> pulp::WithSimd for Simulate<'_, R> {
@@ -182,12 +182,13 @@ impl<R: Real> pulp::WithSimd for Simulate<'_, R> {
     }
 }
 
-struct RevalueBatches<'a, R: Real> {
-    model: &'a Model<R::Scalar>,
-    batches: &'a [Batch<R::Scalar>],
-    block: usize,
-    pnl: &'a mut [R::Scalar],
-    extremes: Option<&'a mut [Extremes<R::Scalar>]>,
+/// Revalues a block of batches, one for all horizons or one for each.
+pub struct RevalueBatches<'a, R: Real> {
+    pub model: &'a Model<R::Scalar>,
+    pub batches: &'a [Batch<R::Scalar>],
+    pub block: usize,
+    pub pnl: &'a mut [R::Scalar],
+    pub extremes: Option<&'a mut [Extremes<R::Scalar>]>,
 }
 
 impl<R: Paired> pulp::WithSimd for RevalueBatches<'_, R> {
@@ -219,21 +220,6 @@ struct ThreadRoom<R: Real> {
 impl<R: Real> ThreadRoom<R> {
     fn new(model: &Model<R::Scalar>) -> Self {
         Self { state: simulate::State::new(model), net: Room::new() }
-    }
-}
-
-/// A room for each thread of the pool, none of which waits for another's.
-struct Rooms<T>(Vec<Mutex<T>>);
-
-impl<T> Rooms<T> {
-    fn new(make: impl Fn() -> T) -> Self {
-        Self((0..rayon::current_num_threads()).map(|_| Mutex::new(make())).collect())
-    }
-
-    /// That of the thread that asks.
-    fn own(&self) -> MutexGuard<'_, T> {
-        let thread = rayon::current_thread_index().unwrap_or_default();
-        self.0[thread].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
