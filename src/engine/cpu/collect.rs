@@ -1,7 +1,6 @@
 //! Netting a tile and collecting the tails: accounts are shared out among tasks.
 
-use std::iter::Sum;
-use std::ops::{AddAssign, Range};
+use std::ops::Range;
 
 use rayon::prelude::*;
 
@@ -35,7 +34,6 @@ pub struct Task<S> {
     accounts: Range<usize>,
     horizons: Vec<Horizon<S>>,
     excesses: Excesses,
-    spared: Spared,
 }
 
 /// How a task's accounts are netted at a horizon.
@@ -47,36 +45,10 @@ struct Horizon<S> {
     tails: Vec<u32>,
     /// Blocks of the tile, a bit each, on which the accounts in this order are to be netted.
     blocks: Vec<u64>,
-}
-
-/// Work on accounts that may go together with no other, in all, and what was left of it by bounds.
-#[derive(Clone, Copy, Default)]
-pub struct Spared {
-    all: u64,
+    /// Work on accounts that go together with no other, by weight, as far as there were bounds.
+    work: u64,
+    /// What of it bounds have left.
     netted: u64,
-}
-
-impl Spared {
-    /// Whether an order of paths has spared less than it costs.
-    pub fn is_little(self) -> bool {
-        self.all > 0 && self.all - self.netted < self.all / LEAST_SPARED
-    }
-}
-
-impl AddAssign for Spared {
-    fn add_assign(&mut self, more: Self) {
-        self.all += more.all;
-        self.netted += more.netted;
-    }
-}
-
-impl Sum for Spared {
-    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
-        all.fold(Self::default(), |mut sum, more| {
-            sum += more;
-            sum
-        })
-    }
 }
 
 /// Room for what a thread works on.
@@ -106,15 +78,10 @@ impl<S: Float> Task<S> {
             };
             let tails = order.accounts().iter().flat_map(of_account).collect();
             let blocks = vec![u64::MAX; order.accounts().len()];
-            Horizon { levels: here.clone().count(), tails, blocks, order }
+            Horizon { levels: here.clone().count(), tails, blocks, work: 0, netted: 0, order }
         };
         let horizons = holdings.iter().enumerate().map(horizon).collect();
-        Self {
-            excesses: Excesses::new(accounts.len() * levels),
-            spared: Spared::default(),
-            horizons,
-            accounts,
-        }
+        Self { excesses: Excesses::new(accounts.len() * levels), horizons, accounts }
     }
 
     /// Tails of the task, and their brackets, among those of all accounts.
@@ -122,9 +89,12 @@ impl<S: Float> Task<S> {
         self.accounts.start * levels..self.accounts.end * levels
     }
 
-    /// Work that bounds have spared.
-    pub fn spared(&self) -> Spared {
-        self.spared
+    /// Whether bounds have spared all tasks less than an order of paths costs.
+    pub fn are_spared_little(tasks: &[Self]) -> bool {
+        let horizons = || tasks.iter().flat_map(|task| &task.horizons);
+        let work: u64 = horizons().map(|horizon| horizon.work).sum();
+        let netted: u64 = horizons().map(|horizon| horizon.netted).sum();
+        work - netted < work / LEAST_SPARED
     }
 
     /// Sorts what is left into the task's tails.
@@ -172,9 +142,7 @@ fn collect<R: Real>(tile: CollectTile<'_, R>) {
     for (horizon, holdings) in task.horizons.iter_mut().zip(work.holdings) {
         log.begin(horizon.tails.len());
         match work.tile.bounds() {
-            Some(bounds) => {
-                task.spared += horizon.bound::<R>(bounds, holdings, brackets, work.tile.blocks().len())
-            }
+            Some(bounds) => horizon.bound::<R>(bounds, holdings, brackets, work.tile.blocks().len()),
             None => horizon.blocks.fill(u64::MAX),
         }
         for (block, pnl) in work.tile.blocks().enumerate() {
@@ -211,8 +179,7 @@ impl<S: Float> Horizon<S> {
         holdings: &Holdings<'_, S>,
         brackets: &[Bracket],
         tile_blocks: usize,
-    ) -> Spared {
-        let mut spared = Spared::default();
+    ) {
         // Accounts that go together hold so much that they are spared nothing.
         let together = self.order.together();
         for (place, blocks) in self.blocks.iter_mut().enumerate().skip(together) {
@@ -221,10 +188,9 @@ impl<S: Float> Horizon<S> {
             let floor = tails.iter().map(|tail| brackets[*tail as usize].floor).fold(f32::INFINITY, f32::min);
             *blocks = bounds.blocks_above::<R>(holdings, account, floor) & (u64::MAX >> (64 - tile_blocks));
             let weight = (ACCOUNT_WEIGHT + holdings.of(account).0.len()) as u64;
-            spared.netted += u64::from(blocks.count_ones()) * weight;
-            spared.all += tile_blocks as u64 * weight;
+            self.work += tile_blocks as u64 * weight;
+            self.netted += u64::from(blocks.count_ones()) * weight;
         }
-        spared
     }
 
     /// Lists the accounts that are to be netted on a block.

@@ -9,39 +9,27 @@ use std::slice;
 use rayon::prelude::*;
 
 use super::batch::Batch;
-use super::clock::Clock;
-use super::collect::{CollectTile, Collecting, Room, Task};
+use super::collect::{Room, Task};
 use super::net::Holdings;
+use super::pass::Pass;
 use super::revalue::Paired;
 use super::rooms::Rooms;
 use super::simulate::State;
-use super::tails::{RevalueBatches, Simulate};
 use super::tile::Tile;
-use super::{BLOCK, CpuEngine, Job};
-use crate::engine::StageTimes;
+use super::{BLOCK, Job};
 use crate::engine::model::Model;
 use crate::numeric::Real;
-use crate::risk::{Bracket, Tail};
+use crate::risk::Tail;
 
 /// Tails that are few: half a megabyte with what is kept for them.
 pub const FEW_TAILS: u64 = 256;
 /// Blocks between two reports of progress, after which threads wait for each other.
 const BLOCKS_AT_ONCE: usize = 1024;
 
-impl CpuEngine {
-    pub(super) fn tails_of_few<R: Paired>(
-        &self,
-        job: &Job,
-        brackets: &[Bracket],
-        paths: Range<u64>,
-        tails: &mut [Tail],
-        progress: &mut dyn FnMut(u64),
-    ) -> StageTimes {
-        let model = &Model::<R::Scalar>::new(job);
-        let holdings: Vec<_> = job.netting.iter().map(Holdings::<R::Scalar>::new).collect();
-        let threads = Rooms::new(|| Thread::<R>::new(job, model, &holdings));
-        let clock = Clock::default();
-        let instructions = self.instructions;
+impl<R: Paired> Pass<'_, R> {
+    /// Adds the tails of a range of paths.
+    pub fn of_few(&self, paths: Range<u64>, tails: &mut [Tail], progress: &mut dyn FnMut(u64)) {
+        let threads = Rooms::new(|| Thread::<R>::new(self.job, self.model, self.holdings));
         let first_of = |block: usize| paths.start + (block * BLOCK) as u64;
         let blocks = (paths.end - paths.start).div_ceil(BLOCK as u64) as usize;
         for start in (0..blocks).step_by(BLOCKS_AT_ONCE) {
@@ -50,26 +38,20 @@ impl CpuEngine {
                 let Thread { state, batch, tile, task, room, tails } = &mut *threads.own();
                 batch.begin(&mut (first_of(block)..paths.end));
                 for (first, factors) in batch.blocks_mut() {
-                    let work = Simulate { model, state, first, factors };
-                    clock.simulate(|| instructions.dispatch(work));
+                    self.simulate(state, first, factors);
                 }
                 tile.begin(batch.paths(), false);
                 for (pnl, extremes) in tile.blocks_mut() {
-                    let batches = slice::from_ref(&*batch);
-                    let work = RevalueBatches::<R> { model, batches, block: 0, pnl, extremes };
-                    clock.revalue(|| instructions.dispatch(work));
+                    self.revalue(slice::from_ref(&*batch), 0, pnl, extremes);
                 }
-                let work = &Collecting { job, holdings: &holdings, brackets, tile };
-                let collecting = CollectTile::<R> { work, task, tails, room };
-                clock.net(|| instructions.dispatch(collecting));
+                self.net(tile, task, tails, room);
             });
             progress(first_of(end).min(paths.end) - paths.start);
         }
         for Thread { mut task, tails: mut of_thread, .. } in threads.into_all() {
-            task.finish(&mut of_thread, brackets);
+            task.finish(&mut of_thread, self.brackets);
             tails.iter_mut().zip(&of_thread).for_each(|(tail, more)| tail.merge(more));
         }
-        clock.read()
     }
 }
 
@@ -99,6 +81,7 @@ impl<R: Real> Thread<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::cpu::CpuEngine;
     use crate::engine::{Engine, Pilot};
     use crate::numeric::Lanes;
     use crate::scenario::Precision;
@@ -113,11 +96,12 @@ mod tests {
         let job = run::job(&scenario, &scenario.market).unwrap();
         let brackets = Pilot::new(&job, PATHS).brackets(&job, 1.0);
         assert!(brackets.len() as u64 <= FEW_TAILS);
-        let mut engine = CpuEngine::new(Precision::F32).with_tile_blocks(7);
+        let mut engine = CpuEngine::new(Precision::F32);
         let mut many = vec![Tail::default(); brackets.len()];
         // Paths that are left out at the start, and tails that are not empty.
         let first = BLOCK as u64;
-        engine.tails_of_many::<Lanes<f32, 16>>(&job, &brackets, first..PATHS, &mut many, &mut |_| ());
+        let pass = |pass: &Pass<'_, Lanes<f32, 16>>| pass.of_many(7, first..PATHS, &mut many, &mut |_| ());
+        engine.pass(&job, &brackets, pass);
         let mut few = vec![Tail::default(); brackets.len()];
         let mut reports = Vec::new();
         let mut progress = |done| reports.push(done);

@@ -58,6 +58,25 @@ impl<S> DerefMut for Lines<S> {
     }
 }
 
+/// Profits for tests, a row of a block around each level: some are zero of either sign, and `wild` some
+/// others, infinite ones or no numbers.
+#[cfg(test)]
+pub fn profits<S: Float>(levels: &[f64], wild: &[f64], rng: &mut crate::numeric::PhiloxRng) -> Vec<S> {
+    use rand::RngExt;
+    let mut profits = Vec::with_capacity(levels.len() * BLOCK);
+    for level in levels {
+        for _ in 0..BLOCK {
+            let x = level + rng.random_range(-1.0..1.0);
+            profits.push(S::constant(if x.abs() < 0.1 { 0.0 * x } else { x }));
+        }
+    }
+    for x in wild {
+        let at = rng.random_range(0..profits.len());
+        profits[at] = S::constant(*x);
+    }
+    profits
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,6 +14,7 @@ mod few;
 mod kept;
 mod lines;
 mod net;
+mod pass;
 mod portions;
 mod resident;
 mod revalue;
@@ -28,8 +29,10 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use self::clock::Clock;
 use self::lines::Aligned;
 use self::net::Holdings;
+use self::pass::Pass;
 use self::revalue::Paired;
 use self::simulate::{Consecutive, Paths};
 use super::model::Model;
@@ -190,11 +193,28 @@ impl CpuEngine {
         progress: &mut dyn FnMut(u64),
     ) -> StageTimes {
         assert!(paths.start.is_multiple_of(BLOCK as u64), "ranges of paths start on a block");
-        if tails.len() as u64 <= few::FEW_TAILS {
-            self.tails_of_few::<R>(job, brackets, paths, tails, progress)
-        } else {
-            self.tails_of_many::<R>(job, brackets, paths, tails, progress)
-        }
+        self.pass(job, brackets, |pass: &Pass<'_, R>| {
+            if tails.len() as u64 <= few::FEW_TAILS {
+                pass.of_few(paths, tails, progress);
+            } else {
+                pass.of_many(self.tile_blocks, paths, tails, progress);
+            }
+        })
+    }
+
+    /// Makes a pass, and says how long its stages took.
+    fn pass<R: Paired>(
+        &self,
+        job: &Job,
+        brackets: &[Bracket],
+        over_paths: impl FnOnce(&Pass<'_, R>),
+    ) -> StageTimes {
+        let model = &Model::new(job);
+        let holdings: &Vec<_> = &job.netting.iter().map(Holdings::new).collect();
+        let instructions = self.instructions;
+        let pass = Pass { instructions, job, model, holdings, brackets, clock: Clock::default() };
+        over_paths(&pass);
+        pass.clock.read()
     }
 
     fn block<R: Paired>(
@@ -252,8 +272,8 @@ impl Engine for CpuEngine {
 
     fn working_bytes(&mut self, shape: &Shape, allowed: u64) -> u64 {
         let (tile_blocks, bytes) = match self.precision {
-            Precision::F32 => portions::portions::<f32>(shape, self.tile_blocks, allowed),
-            Precision::F64 => portions::portions::<f64>(shape, self.tile_blocks, allowed),
+            Precision::F32 => portions::plan::<f32>(shape, self.tile_blocks, allowed),
+            Precision::F64 => portions::plan::<f64>(shape, self.tile_blocks, allowed),
         };
         self.tile_blocks = tile_blocks;
         bytes

@@ -28,7 +28,7 @@ pub fn batch_tiles(tile_blocks: usize, factor_bytes: u64) -> usize {
 }
 
 /// Blocks of a tile, and bytes of a pass, within what is allowed, or the least that there can be.
-pub fn portions<S: Float>(shape: &Shape, most_blocks: usize, allowed: u64) -> (usize, u64) {
+pub fn plan<S: Float>(shape: &Shape, most_blocks: usize, allowed: u64) -> (usize, u64) {
     let scalar = size_of::<S>() as u64;
     let threads = rayon::current_num_threads() as u64;
     let (tails, entries) = (shape.accounts * shape.levels, shape.entries());
@@ -77,10 +77,10 @@ mod tests {
             assets: 50,
             observations: 4,
         };
-        let (blocks, bytes) = portions::<f32>(&shape, TILE_BLOCKS, u64::MAX);
+        let (blocks, bytes) = plan::<f32>(&shape, TILE_BLOCKS, u64::MAX);
         assert_eq!(blocks, LEAST_BLOCKS.max(2 * rayon::current_num_threads()));
-        let (fewer, less) = portions::<f32>(&shape, TILE_BLOCKS, bytes - 1);
+        let (fewer, less) = plan::<f32>(&shape, TILE_BLOCKS, bytes - 1);
         assert!(fewer < blocks && less < bytes, "{fewer} of {blocks} blocks, {less} of {bytes} bytes");
-        assert_eq!(portions::<f32>(&shape, TILE_BLOCKS, 0).0, 1, "the least that there can be");
+        assert_eq!(plan::<f32>(&shape, TILE_BLOCKS, 0).0, 1, "the least that there can be");
     }
 }

@@ -9,59 +9,48 @@ use std::ops::Range;
 use rayon::ScopeFifo;
 use rayon::prelude::*;
 
+use super::BLOCK;
 use super::alike::PathOrder;
 use super::batch::Batch;
-use super::bounds::{self, Extremes};
-use super::clock::Clock;
-use super::collect::{CollectTile, Collecting, Room, Spared, Task};
-use super::net::Holdings;
+use super::collect::{Room, Task};
+use super::pass::Pass;
 use super::portions::batch_tiles;
-use super::revalue::{Paired, revalue};
+use super::revalue::Paired;
 use super::rooms::Rooms;
-use super::simulate::{self, Consecutive};
+use super::simulate::State;
 use super::tile::Tile;
-use super::{BLOCK, CpuEngine, Job};
-use crate::engine::StageTimes;
 use crate::engine::model::Model;
 use crate::numeric::{Float, Real};
-use crate::risk::{Bracket, Tail};
+use crate::risk::Tail;
 
-impl CpuEngine {
-    pub(super) fn tails_of_many<R: Paired>(
+impl<R: Paired> Pass<'_, R> {
+    /// Adds the tails of a range of paths, so many blocks of them a tile.
+    pub fn of_many(
         &self,
-        job: &Job,
-        brackets: &[Bracket],
+        tile_blocks: usize,
         paths: Range<u64>,
         tails: &mut [Tail],
         progress: &mut dyn FnMut(u64),
-    ) -> StageTimes {
-        let model = &Model::<R::Scalar>::new(job);
-        let holdings: Vec<_> = job.netting.iter().map(Holdings::<R::Scalar>::new).collect();
-        let mut tasks = Task::share_out(job, &holdings, rayon::current_num_threads());
-        let pass = Pass::<R> {
-            engine: *self,
-            job,
-            model,
-            holdings: &holdings,
-            brackets,
-            clock: Clock::default(),
-            rooms: Rooms::new(|| ThreadRoom::new(model)),
-        };
-
-        let mut orders = PathOrder::of_horizons(job);
+    ) {
+        let model = self.model;
+        let mut tasks = Task::share_out(self.job, self.holdings, rayon::current_num_threads());
+        let rooms = &Rooms::new(|| ThreadRoom::new(model));
+        let mut orders = PathOrder::of_horizons(self.job);
         let factor_bytes = (Batch::block_len(model) * size_of::<R::Scalar>()) as u64;
-        let batch_tiles = if orders.is_empty() { 1 } else { batch_tiles(self.tile_blocks, factor_bytes) };
-        let batch_blocks = self.tile_blocks * batch_tiles;
+        let batch_tiles = if orders.is_empty() { 1 } else { batch_tiles(tile_blocks, factor_bytes) };
+        let batch_blocks = tile_blocks * batch_tiles;
         // Paths that are revalued, in the order of each horizon or as they come; and those that come next.
         let mut batches: Vec<_> = (0..orders.len().max(1)).map(|_| Batch::new(model, batch_blocks)).collect();
         let mut coming = Batch::new(model, batch_blocks);
-        let [mut tile, mut next] = [0; 2].map(|_| Tile::new(model, self.tile_blocks, !orders.is_empty()));
+        let [mut tile, mut next] = [0; 2].map(|_| Tile::new(model, tile_blocks, !orders.is_empty()));
         let mut left = paths;
         coming.begin(&mut left);
-        rayon::scope_fifo(|scope| coming.blocks_mut().for_each(|block| pass.simulate(scope, block)));
+        rayon::scope_fifo(|scope| {
+            coming.blocks_mut().for_each(|block| self.spawn_simulate(scope, rooms, block))
+        });
         let mut done = 0;
         while coming.paths() > 0 {
-            if tasks.iter().map(Task::spared).sum::<Spared>().is_little() {
+            if Task::are_spared_little(&tasks) {
                 // The next batch is taken as it comes.
                 orders.clear();
                 batches.truncate(1);
@@ -70,19 +59,19 @@ impl CpuEngine {
                 std::mem::swap(&mut batches[0], &mut coming);
             } else {
                 let each = batches.par_iter_mut().zip(&mut orders);
-                each.for_each(|(batch, order)| pass.clock.net(|| batch.take(&coming, &order.of(&coming))));
+                each.for_each(|(batch, order)| self.clock.net(|| batch.take(&coming, &order.of(&coming))));
             }
             coming.begin(&mut left);
             // A tile's share at a time: all batches are full but the last, after which none comes.
             let mut coming_blocks = coming.blocks_mut();
-            for first in (0..batches[0].paths()).step_by(self.tile_blocks * BLOCK) {
-                let paths = (batches[0].paths() - first).min(self.tile_blocks * BLOCK);
+            for first in (0..batches[0].paths()).step_by(tile_blocks * BLOCK) {
+                let paths = (batches[0].paths() - first).min(tile_blocks * BLOCK);
                 next.begin(paths, !orders.is_empty());
                 rayon::scope_fifo(|scope| {
-                    pass.net(scope, &tile, &mut tasks, tails);
-                    pass.revalue(scope, &batches, first / BLOCK, &mut next);
-                    let share = coming_blocks.by_ref().take(self.tile_blocks);
-                    share.for_each(|block| pass.simulate(scope, block));
+                    self.spawn_net(scope, rooms, &tile, &mut tasks, tails);
+                    self.spawn_revalue(scope, &batches, first / BLOCK, &mut next);
+                    let share = coming_blocks.by_ref().take(tile_blocks);
+                    share.for_each(|block| self.spawn_simulate(scope, rooms, block));
                 });
                 next.bound();
                 done += tile.paths() as u64;
@@ -92,33 +81,20 @@ impl CpuEngine {
                 std::mem::swap(&mut tile, &mut next);
             }
         }
-        rayon::scope_fifo(|scope| pass.net(scope, &tile, &mut tasks, tails));
+        rayon::scope_fifo(|scope| self.spawn_net(scope, rooms, &tile, &mut tasks, tails));
         progress(done + tile.paths() as u64);
-        let levels = job.levels.len();
+        let levels = self.job.levels.len();
         split_tails(tails, &tasks, levels).into_par_iter().zip(&mut tasks).for_each(|(tails, task)| {
-            let brackets = &brackets[task.tails(levels)];
-            pass.clock.net(|| task.finish(tails, brackets));
+            let brackets = &self.brackets[task.tails(levels)];
+            self.clock.net(|| task.finish(tails, brackets));
         });
-        pass.clock.read()
     }
-}
 
-/// What all of the pass reads.
-struct Pass<'a, R: Paired> {
-    engine: CpuEngine,
-    job: &'a Job,
-    model: &'a Model<R::Scalar>,
-    holdings: &'a [Holdings<'a, R::Scalar>],
-    brackets: &'a [Bracket],
-    clock: Clock,
-    rooms: Rooms<ThreadRoom<R>>,
-}
-
-impl<R: Paired> Pass<'_, R> {
     /// Nets a tile, a piece of work for each task.
-    fn net<'s>(
+    fn spawn_net<'s>(
         &'s self,
         scope: &ScopeFifo<'s>,
+        rooms: &'s Rooms<ThreadRoom<R>>,
         tile: &'s Tile<R::Scalar>,
         tasks: &'s mut [Task<R::Scalar>],
         tails: &'s mut [Tail],
@@ -128,18 +104,12 @@ impl<R: Paired> Pass<'_, R> {
         }
         let tails = split_tails(tails, tasks, self.job.levels.len());
         for (tails, task) in tails.into_iter().zip(tasks) {
-            scope.spawn_fifo(move |_| {
-                let Self { job, holdings, brackets, .. } = *self;
-                let work = Collecting { job, holdings, brackets, tile };
-                let room = &mut self.rooms.own().net;
-                let collecting = CollectTile::<R> { work: &work, task, tails, room };
-                self.clock.net(|| self.engine.instructions.dispatch(collecting));
-            });
+            scope.spawn_fifo(move |_| self.net(tile, task, tails, &mut rooms.own().net));
         }
     }
 
     /// Revalues a tile from this block of the batches on, a piece of work for each block.
-    fn revalue<'s>(
+    fn spawn_revalue<'s>(
         &'s self,
         scope: &ScopeFifo<'s>,
         batches: &'s [Batch<R::Scalar>],
@@ -147,79 +117,30 @@ impl<R: Paired> Pass<'_, R> {
         tile: &'s mut Tile<R::Scalar>,
     ) {
         for (block, (pnl, extremes)) in (first_block..).zip(tile.blocks_mut()) {
-            scope.spawn_fifo(move |_| {
-                let work = RevalueBatches::<R> { model: self.model, batches, block, pnl, extremes };
-                self.clock.revalue(|| self.engine.instructions.dispatch(work));
-            });
+            scope.spawn_fifo(move |_| self.revalue(batches, block, pnl, extremes));
         }
     }
 
-    /// Simulates a block of paths from the first on.
-    fn simulate<'s>(&'s self, scope: &ScopeFifo<'s>, (first, factors): (u64, &'s mut [R::Scalar])) {
-        scope.spawn_fifo(move |_| {
-            let state = &mut self.rooms.own().state;
-            let work = Simulate { model: self.model, state, first, factors };
-            self.clock.simulate(|| self.engine.instructions.dispatch(work));
-        });
-    }
-}
-
-// Work for `pulp`.
-
-/// Simulates a block of paths from the first on.
-pub struct Simulate<'a, R: Real> {
-    pub model: &'a Model<R::Scalar>,
-    pub state: &'a mut simulate::State<R>,
-    pub first: u64,
-    pub factors: &'a mut [R::Scalar],
-}
-
-impl<R: Real> pulp::WithSimd for Simulate<'_, R> {
-    type Output = ();
-    #[inline(always)]
-    fn with_simd<S: pulp::Simd>(self, _: S) {
-        simulate::simulate::<R>(self.model, self.state, Consecutive(self.first), self.factors);
-    }
-}
-
-/// Revalues a block of batches, one for all horizons or one for each.
-pub struct RevalueBatches<'a, R: Real> {
-    pub model: &'a Model<R::Scalar>,
-    pub batches: &'a [Batch<R::Scalar>],
-    pub block: usize,
-    pub pnl: &'a mut [R::Scalar],
-    pub extremes: Option<&'a mut [Extremes<R::Scalar>]>,
-}
-
-impl<R: Paired> pulp::WithSimd for RevalueBatches<'_, R> {
-    type Output = ();
-    #[inline(always)]
-    fn with_simd<S: pulp::Simd>(self, _: S) {
-        let Self { model, batches, block, pnl, extremes } = self;
-        match batches {
-            [all] => revalue::<R>(model, &model.curves, all.block(block), pnl),
-            each => {
-                for (horizon, batch) in each.iter().enumerate() {
-                    let curves = model.curves.iter().filter(|curve| curve.horizon == horizon);
-                    revalue::<R>(model, curves, batch.block(block), pnl);
-                }
-            }
-        }
-        if let Some(extremes) = extremes {
-            bounds::extremes::<R>(pnl, extremes);
-        }
+    /// Simulates a block of paths.
+    fn spawn_simulate<'s>(
+        &'s self,
+        scope: &ScopeFifo<'s>,
+        rooms: &'s Rooms<ThreadRoom<R>>,
+        (first, factors): (u64, &'s mut [R::Scalar]),
+    ) {
+        scope.spawn_fifo(move |_| self.simulate(&mut rooms.own().state, first, factors));
     }
 }
 
 /// What a thread works in: the state of a path, and what netting needs.
 struct ThreadRoom<R: Real> {
-    state: simulate::State<R>,
+    state: State<R>,
     net: Room<R::Scalar>,
 }
 
 impl<R: Real> ThreadRoom<R> {
     fn new(model: &Model<R::Scalar>) -> Self {
-        Self { state: simulate::State::new(model), net: Room::new() }
+        Self { state: State::new(model), net: Room::new() }
     }
 }
 
@@ -242,8 +163,11 @@ fn split_tails<'a, S: Float>(
 mod tests {
     use super::super::portions::{BATCH_BLOCKS, TILE_BLOCKS};
     use super::*;
+    use crate::engine::Job;
+    use crate::engine::cpu::CpuEngine;
     use crate::engine::{Engine, Pilot};
     use crate::generate::{self, Night};
+    use crate::risk::Bracket;
     use crate::scenario::Precision;
     use crate::{run, scenario};
 
